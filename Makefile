@@ -1,0 +1,63 @@
+# One command each (`make help` lists them). The virtual environment in .venv is made
+# and filled by the first of them and again when a requirements file changes.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+.PHONY: run
+run: $(RUN_STAMP)  ## start the app in the browser; flags go through ARGS, e.g. ARGS="--port 8000"
+	@exec $(PY) app.py $(ARGS)
+
+.PHONY: test
+test: $(DEV_STAMP)  ## every test, real processes and a real browser included
+	@scripts/install_chromium.sh
+	$(PY) -m pytest $(ARGS)
+
+.PHONY: check
+check: lint  ## what to run before a commit: lint, and the tests that take seconds
+	$(PY) -m pytest -q -m "not swarm and not browser and not slow" $(ARGS)
+
+.PHONY: lint
+lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m scripts.check_docs
+
+.PHONY: bench
+bench: $(RUN_STAMP)  ## measure this machine; benchmarks/METHODOLOGY.md defines every number
+	@if [ -f benchmarks/__main__.py ]; then exec $(PY) -m benchmarks $(ARGS); \
+	else echo "There are no benchmarks yet; CHANGELOG.md says what is planned."; fi
+
+.PHONY: guide
+guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
+	$(PY) -m training.make_guide $(ARGS)
+
+.PHONY: clean
+clean:  ## remove the virtual environment, caches and the app's state
+	rm -rf $(VENV) .state .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(PY):
+	@scripts/make_venv.sh $(VENV)
+
+# A stamp is older than its requirements file exactly when something has to be installed.
+$(RUN_STAMP): requirements.txt | $(PY)
+	@echo "Installing what the app needs (once; a few minutes)."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --prefer-binary -r requirements.txt
+	@touch $@
+
+$(DEV_STAMP): requirements.txt requirements-dev.txt | $(PY)
+	@echo "Installing what the app and its tests need (once; a few minutes)."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --prefer-binary \
+		-r requirements.txt -r requirements-dev.txt
+	@touch $@ $(RUN_STAMP)

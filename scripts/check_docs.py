@@ -1,0 +1,145 @@
+"""Keep documents true: what can be made from the code is made from it, and compared in CI.
+
+usage: python -m scripts.check_docs [--write]
+
+Made from the code: configs/default.toml; the blocks in docs/*.md between ``<!-- made: NAME -->`` and
+``<!-- end -->``. Compared: every path of README's file tree exists, relative links lead somewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from chat import settings
+from farmesh import __main__ as cli
+
+ROOT = Path(__file__).resolve().parent.parent
+
+HEADER = """\
+# Every setting with its default; made from chat/settings.py by python -m scripts.check_docs --write.
+# A file of your own needs only the lines that it changes: python app.py --config FILE.
+# Environment variables win over the file, flags over both: FARMESH_CHAT_<SECTION>_<KEY>, for example
+# FARMESH_CHAT_SERVER_PORT=8000. Relative paths start at the project's folder.
+"""
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Path):
+        value = str(value.relative_to(ROOT)) if value.is_relative_to(ROOT) else str(value)
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def _sections() -> Iterator[tuple[str, Any, Any]]:
+    defaults = settings.Settings()
+    for name, field in settings.Settings.model_fields.items():
+        yield name, field.annotation, getattr(defaults, name)
+
+
+def default_toml() -> str:
+    lines = [HEADER]
+    for name, section, values in _sections():
+        lines.append(f"\n# {section.__doc__}\n[{name}]\n")
+        for key, field in section.model_fields.items():
+            lines.append(f"# {field.description}\n{key} = {_toml(getattr(values, key))}\n")
+    return "".join(lines)
+
+
+def settings_table() -> str:
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, section, values in _sections():
+        for key, field in section.model_fields.items():
+            default = _toml(getattr(values, key))
+            rows.append(f"| `{name}.{key}` | `{default}` | {field.description} |")
+    return "\n".join(rows)
+
+
+def _help(parser: argparse.ArgumentParser) -> str:
+    os.environ["COLUMNS"] = "100"  # argparse wraps to the terminal otherwise
+    return f"```text\n{parser.format_help().rstrip()}\n```"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "app --help": lambda: _help(settings.command_line()),
+    **{
+        f"farmesh {name} --help": lambda name=name: _help(cli.subparser(name))
+        for name in cli.COMMANDS
+    },
+}
+
+BLOCK = re.compile(r"(?s)(<!-- made: (?P<name>[^>]+?) -->\n).*?(?P<end>\n<!-- end -->)")
+
+
+def _filled(path: Path, text: str) -> str:
+    def fill(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in BLOCKS:
+            sys.exit(f"{path}: nothing makes the block {name!r}; known: {', '.join(BLOCKS)}")
+        return f"{match[1]}{BLOCKS[name]()}{match['end']}"
+
+    return BLOCK.sub(fill, text)
+
+
+def made_files() -> Iterator[tuple[Path, str]]:
+    """Files as they should be."""
+    yield ROOT / "configs/default.toml", default_toml()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        yield path, _filled(path, path.read_text(encoding="utf-8"))
+
+
+def _broken_links() -> Iterator[str]:
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
+            if not (path.parent / target).exists():
+                yield f"{path.relative_to(ROOT)} points at {target}, which does not exist"
+
+
+def _missing_from_tree() -> Iterator[str]:
+    """README's file tree names only what exists: lines `path/   purpose` under `## Files`."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = re.search(r"(?s)## Files\n.*?```text\n(.*?)```", text)
+    folder = Path()
+    for line in tree[1].splitlines() if tree else ():
+        name = (
+            line.split("  ")[0].strip() if not line[:1].isspace() else line.strip().split("  ")[0]
+        )
+        if not name:
+            continue
+        for part in name.split(", "):
+            path = folder / part if line[:1].isspace() else Path(part)
+            if not (ROOT / path).exists():
+                yield f"README.md's file tree names {path}, which does not exist"
+        if not line[:1].isspace():
+            folder = Path(name) if name.endswith("/") else Path()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="bring the files up to date")
+    write = parser.parse_args().write
+    wrong = []
+    for path, wanted in made_files():
+        if path.exists() and path.read_text(encoding="utf-8") == wanted:
+            continue
+        if write:
+            path.write_text(wanted, encoding="utf-8")
+        else:
+            wrong.append(f"{path.relative_to(ROOT)} differs from what the code makes of it")
+    wrong += [*_broken_links(), *_missing_from_tree()]
+    for line in wrong:
+        print(line, file=sys.stderr)
+    if any("differs" in line for line in wrong):
+        print("Bring them up to date with: python -m scripts.check_docs --write", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
