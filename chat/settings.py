@@ -179,7 +179,7 @@ class ModelEntry(Section):
     name: str  # shown to people
     description: str = ""  # one sentence, shown beside the name
     licence: str  # SPDX identifier or the licence's name
-    checkpoint: str  # folder with config.json and safetensors, or a hub name
+    checkpoint: str  # folder with config.json and safetensors; else passed on as a name
     dht_prefix: Annotated[str, Field(pattern=r"^[^. ]+$")] | None = None  # None: from the name
     context: int = Field(ge=16)  # tokens a chat may hold, prompt and replies together
     chat_template: FilePath | None = None  # Jinja file; None: the checkpoint's own
@@ -188,7 +188,7 @@ class ModelEntry(Section):
 
     @property
     def checkpoint_path(self) -> Path | str:
-        """The folder when there is one, relative to the project; else the hub name."""
+        """The folder when there is one, relative to the project; else the name as it is."""
         folder = PROJECT / Path(self.checkpoint).expanduser()
         return folder if folder.is_dir() or self.checkpoint[:1] in "./~" else self.checkpoint
 
@@ -282,8 +282,9 @@ def load_settings(flags: Layer, environ: Mapping[str, str], config: Path | None 
     for layer in layers:
         for section, values in layer.values.items():
             known = merged.get(section)
-            both = isinstance(known, dict) and isinstance(values, Mapping)
-            merged[section] = {**known, **values} if both else values
+            if isinstance(known, Mapping) and isinstance(values, Mapping):
+                values = {**known, **values}
+            merged[section] = values
         if layer.has(("swarm", "peers")) and not layer.has(("swarm", "mode")):
             merged["swarm"]["mode"] = "join"  # naming peers says it
     try:
@@ -343,7 +344,7 @@ def _gradio_layer(environ: Mapping[str, str]) -> Layer:
 
 def _layer_of_variables(environ: Mapping[str, str], known: Mapping[str, tuple[str, str]]) -> Layer:
     values: dict[str, dict[str, str]] = {}
-    origins = {}
+    origins: dict[tuple[str, ...], str] = {}
     for name, (section, key) in known.items():
         if environ.get(name):  # an empty variable sets nothing
             values.setdefault(section, {})[key] = environ[name]
@@ -397,8 +398,9 @@ def _model_at(model: type[BaseModel], path: tuple[str, ...]) -> object:
 
 
 def _fields(annotation: object) -> Mapping[str, Any]:
-    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation.model_fields if is_model else {}  # type: ignore[union-attr]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.model_fields
+    return {}
 
 
 def _shown(path: Path) -> str:
@@ -474,7 +476,7 @@ _FLAGS = {
 
 def _flag_layer(arguments: argparse.Namespace) -> Layer:
     values: dict[str, dict[str, Any]] = {}
-    origins = {}
+    origins: dict[tuple[str, ...], str] = {}
     for (flag, name), (section, key) in _FLAGS.items():
         value = getattr(arguments, name)
         if value is not None:

@@ -2,8 +2,9 @@
 
 usage: python -m scripts.check_docs [--write]
 
-Made from the code: configs/default.toml; the blocks in docs/*.md between ``<!-- made: NAME -->`` and
-``<!-- end -->``. Compared: every path of README's file tree exists, relative links lead somewhere.
+Made from the code: configs/default.toml, and in README.md and docs/ the blocks between
+``<!-- made: NAME -->`` and ``<!-- end -->``. Compared: every path of README's file tree exists,
+relative links lead somewhere.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from farmesh import __main__ as cli
 ROOT = Path(__file__).resolve().parent.parent
 
 HEADER = """\
-# Every setting with its default; made from chat/settings.py by python -m scripts.check_docs --write.
+# Every setting with its default (made from chat/settings.py: python -m scripts.check_docs --write).
 # A file of your own needs only the lines that it changes: python app.py --config FILE.
-# Environment variables win over the file, flags over both: FARMESH_CHAT_<SECTION>_<KEY>, for example
-# FARMESH_CHAT_SERVER_PORT=8000. Relative paths start at the project's folder.
+# Environment variables win over the file: FARMESH_CHAT_<SECTION>_<KEY>, for example
+# FARMESH_CHAT_SERVER_PORT=8000; flags win over both. Relative paths start at the project's folder.
 """
 
 
