@@ -1,0 +1,657 @@
+"""The engine on the command line: ``python -m farmesh bootstrap | serve | status | generate``.
+
+Exit codes: 0 done; 1 ``status`` found blocks that nobody serves; 2 one sentence on stderr says what
+is wrong; 130 ended by Ctrl-C. SIGTERM ends ``bootstrap`` and ``serve`` cleanly with 0.
+
+torch, transformers and hivemind are imported by the command that needs them, after the arguments
+were read, so that ``--help`` and a mistyped flag answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from farmesh import core
+from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
+from farmesh.core import NodeInfo, NodeState, SamplingParams, Span, SwarmSnapshot
+from farmesh.errors import ConfigError, FarMeshError, PeerUnreachable
+
+if TYPE_CHECKING:
+    from farmesh.checkpoint import Checkpoint
+
+EXIT_GAPS, EXIT_WRONG, EXIT_INTERRUPTED = 1, 2, 130
+COMMANDS = ("bootstrap", "serve", "status", "generate")
+
+_SHUTDOWN_SECONDS = 5.0  # for a clean end after stdin closed; then the process ends regardless
+_STATUS_JOIN_SECONDS = 10.0
+_MAP_COLUMNS = 48  # of the picture of a model's blocks
+
+_EXAMPLE_ADDRESS = "/ip4/127.0.0.1/tcp/31337/p2p/Qm…"
+
+
+# --- Arguments --------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_WRONG, f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.\n")
+
+
+def command_line() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m farmesh",
+        description=(
+            "Run a large language model on several machines: each node serves some of its layers "
+            "(blocks), and a client sends its tokens through all of them."
+        ),
+        epilog=(
+            "A swarm in three terminals: 'bootstrap' prints an address; 'serve models/guide "
+            "--peers ADDRESS --blocks 0:4' and the same with '--blocks 4:8' serve the bundled "
+            "model; 'generate models/guide --peers ADDRESS --prompt Hello' talks to it."
+        ),
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_add_bootstrap, _add_serve, _add_status, _add_generate):
+        add(commands)
+    return parser
+
+
+def subparser(name: str) -> argparse.ArgumentParser:
+    """The parser of one command, for the documentation."""
+    actions = command_line()._subparsers._group_actions  # type: ignore[union-attr]
+    return actions[0].choices[name]  # type: ignore[index]
+
+
+def _add_bootstrap(commands: Any) -> None:
+    parser = commands.add_parser(
+        "bootstrap",
+        help="start a peer that others join the swarm through",
+        description=(
+            "Start a peer that others join the swarm through. It serves no blocks and needs little "
+            "memory; one per swarm is enough, a second one keeps the swarm reachable without it."
+        ),
+    )
+    _add_listening(parser)
+    _add_peers(parser, "other bootstrap peers of the swarm to join; none: found a new swarm")
+    _add_process(parser)
+
+
+def _add_serve(commands: Any) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve some blocks of a model to the swarm",
+        description=(
+            "Serve some blocks of a model to the swarm. The node loads only those blocks, "
+            "announces them, and computes for every client that asks. Ends on Ctrl-C or SIGTERM."
+        ),
+    )
+    _add_checkpoint(parser)
+    _add_peers(parser, "bootstrap addresses of the swarm to join; none: found a new swarm")
+    group = parser.add_argument_group("what to serve")
+    group.add_argument(
+        "--blocks",
+        type=_span,
+        metavar="FROM:TO",
+        help="blocks to serve, e.g. 0:4 for the first four; default: those the swarm needs most",
+    )
+    group.add_argument(
+        "--num-blocks",
+        type=_positive,
+        metavar="N",
+        help="how many blocks to serve when --blocks is left out; default: as many as fit",
+    )
+    _add_prefix(group)
+    _add_listening(parser)
+    group = parser.add_argument_group("how to compute")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    group.add_argument(
+        "--dtype",
+        default="auto",
+        help="auto, float32, bfloat16 or float16; auto: float32 on CPUs, bfloat16 on GPUs (auto)",
+    )
+    group.add_argument(
+        "--threads", type=_natural, default=0, metavar="N", help="torch threads; 0: as torch likes"
+    )
+    group.add_argument(
+        "--cache-tokens",
+        type=_positive,
+        default=NodeConfig(checkpoint="").cache_tokens,
+        metavar="N",
+        help="tokens of context held for all sessions together (%(default)s)",
+    )
+    group.add_argument("--name", metavar="TEXT", help="shown to others beside this node")
+    _add_process(parser)
+
+
+def _add_status(commands: Any) -> None:
+    parser = commands.add_parser(
+        "status",
+        help="show who serves which blocks of a model",
+        description=(
+            "Show who serves which blocks of a model, what is missing, and how fast each node "
+            "answers from here. Exit code 1 when nobody serves some block."
+        ),
+    )
+    _add_peers(parser, "bootstrap addresses of the swarm to look at", required=True)
+    model = parser.add_argument_group("which model", "either --checkpoint, or the other two")
+    model.add_argument(
+        "--checkpoint", metavar="FOLDER", help="folder of the model; only its config.json is read"
+    )
+    _add_prefix(model)
+    model.add_argument("--num-blocks", type=_positive, metavar="N", help="how many blocks it has")
+    parser.add_argument("--json", action="store_true", help="print JSON for other programs")
+    _add_process(parser, stdin=False)
+
+
+def _add_generate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "generate",
+        help="write a reply with the swarm's model",
+        description=(
+            "Write a reply with the swarm's model, token by token as it comes. The reply goes to "
+            "stdout, everything else to stderr."
+        ),
+    )
+    _add_checkpoint(parser)
+    _add_peers(parser, "bootstrap addresses of the swarm that serves the model", required=True)
+    _add_prefix(parser)
+    parser.add_argument("--prompt", required=True, metavar="TEXT", help="what to say to the model")
+    parser.add_argument("--system", metavar="TEXT", help="system prompt, before the prompt")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="continue the prompt as it is, without the model's chat template",
+    )
+    neutral = SamplingParams()
+    group = parser.add_argument_group("sampling", "how each next token is chosen")
+    group.add_argument(
+        "--max-new-tokens",
+        type=int,
+        default=neutral.max_new_tokens,
+        metavar="N",
+        help="longest reply, in tokens (%(default)s)",
+    )
+    group.add_argument(
+        "--temperature",
+        type=float,
+        default=neutral.temperature,
+        metavar="X",
+        help="0: always the likeliest token; higher: more variety (%(default)s)",
+    )
+    group.add_argument(
+        "--top-p",
+        type=float,
+        default=neutral.top_p,
+        metavar="X",
+        help="only the likeliest tokens that together have this probability; 1: off (%(default)s)",
+    )
+    group.add_argument(
+        "--top-k",
+        type=int,
+        default=neutral.top_k,
+        metavar="N",
+        help="only the N likeliest tokens; 0: off (%(default)s)",
+    )
+    group.add_argument(
+        "--min-p",
+        type=float,
+        default=neutral.min_p,
+        metavar="X",
+        help="only tokens at least this likely relative to the likeliest; 0: off (%(default)s)",
+    )
+    group.add_argument(
+        "--repetition-penalty",
+        type=float,
+        default=neutral.repetition_penalty,
+        metavar="X",
+        help="above 1: tokens that already occurred become less likely; 1: off (%(default)s)",
+    )
+    group.add_argument(
+        "--seed", type=int, metavar="N", help="same seed, same reply; default: a fresh one"
+    )
+    group.add_argument(
+        "--stop", nargs="+", default=[], metavar="TEXT", help="end the reply before any of these"
+    )
+    _add_process(parser, stdin=False)
+
+
+def _add_checkpoint(parser: Any) -> None:
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="folder with config.json and *.safetensors, e.g. models/guide",
+    )
+
+
+def _add_peers(parser: Any, help_text: str, *, required: bool = False) -> None:
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        default=[],
+        required=required,
+        metavar="ADDR",
+        help=f"{help_text}; an address looks like {_EXAMPLE_ADDRESS}",
+    )
+
+
+def _add_prefix(parser: Any) -> None:
+    parser.add_argument(
+        "--prefix",
+        metavar="NAME",
+        help="the model's name in the swarm; nodes and clients must say the same "
+        "(made from the folder's name)",
+    )
+
+
+def _add_listening(parser: Any) -> None:
+    group = parser.add_argument_group("where to listen")
+    group.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on; 0.0.0.0 lets other machines in (%(default)s)",
+    )
+    group.add_argument(
+        "--port",
+        type=_port,
+        default=0,
+        metavar="PORT",
+        help="TCP port; 0: any free one (%(default)s)",
+    )
+    group.add_argument(
+        "--announce",
+        nargs="+",
+        default=[],
+        metavar="ADDR",
+        help="addresses to tell others instead, e.g. /ip4/203.0.113.7/tcp/31337 behind a router",
+    )
+    group.add_argument(
+        "--identity",
+        type=Path,
+        metavar="FILE",
+        help="file with this peer's private key, made when missing; keeps the address the same",
+    )
+
+
+def _add_process(parser: Any, *, stdin: bool = True) -> None:
+    if stdin:
+        parser.add_argument(
+            "--exit-with-stdin",
+            action="store_true",
+            help="end when stdin is closed, so that this process cannot outlive its parent",
+        )
+    parser.add_argument("--verbose", action="store_true", help="show the engine's own log")
+
+
+def _span(text: str) -> Span:
+    try:
+        return Span.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _natural(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if _natural(text) > 65535:
+        raise argparse.ArgumentTypeError("a port is at most 65535")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _natural(text) == 0:
+        raise argparse.ArgumentTypeError("it must be at least 1")
+    return int(text)
+
+
+# --- bootstrap and serve ----------------------------------------------------------------------
+
+
+async def _bootstrap(arguments: argparse.Namespace) -> int:
+    config = BootstrapConfig(
+        host=arguments.host,
+        port=arguments.port,
+        announce=tuple(arguments.announce),
+        identity_path=arguments.identity,
+        initial_peers=tuple(arguments.peers),
+    )
+    from farmesh.p2p import Bootstrap
+
+    async with Bootstrap(config) as peer:
+        _say_ready("Bootstrap peer ready", peer.addresses, "CHECKPOINT", peer.addresses)
+        await asyncio.Event().wait()
+    return 0
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    config = NodeConfig(
+        checkpoint=Path(arguments.checkpoint),
+        initial_peers=tuple(arguments.peers),
+        span=arguments.blocks,
+        num_blocks=arguments.num_blocks,
+        dht_prefix=arguments.prefix,
+        host=arguments.host,
+        port=arguments.port,
+        announce=tuple(arguments.announce),
+        identity_path=arguments.identity,
+        public_name=arguments.name,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        threads=arguments.threads,
+        cache_tokens=arguments.cache_tokens,
+    )
+    from farmesh.node import FarNode
+
+    async with FarNode(config) as node:
+        _say_ready(
+            f"Serving blocks {node.info.span} of {arguments.checkpoint}",
+            node.addresses,
+            arguments.checkpoint,
+            arguments.peers or node.addresses,
+        )
+        await asyncio.Event().wait()
+    return 0
+
+
+def _say_ready(what: str, addresses: Sequence[str], checkpoint: str, peers: Sequence[str]) -> None:
+    """Tell a person and a supervising process: an address alone on a line means ready."""
+    print(f"{what}. Its address:", *addresses, sep="\n")
+    print(f"Add a node with:\n  python -m farmesh serve {checkpoint} --peers {' '.join(peers)}")
+    print("Ctrl-C ends it.", flush=True)
+
+
+# --- status -----------------------------------------------------------------------------------
+
+
+async def _status(arguments: argparse.Namespace) -> int:
+    prefix, num_blocks = _model_to_look_up(arguments)
+    snapshot = await _look_up(tuple(arguments.peers), prefix, num_blocks)
+    if arguments.json:
+        print(json.dumps(status_json(snapshot), indent=2, ensure_ascii=False))
+    else:
+        print(draw_status(snapshot))
+    return 0 if snapshot.is_complete else EXIT_GAPS
+
+
+def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
+    if arguments.checkpoint:
+        from farmesh.checkpoint import Checkpoint
+
+        checkpoint = Checkpoint(arguments.checkpoint)
+        return arguments.prefix or checkpoint.default_prefix, checkpoint.num_blocks
+    if not (arguments.prefix and arguments.num_blocks):
+        raise ConfigError(
+            "Say which model: --checkpoint FOLDER, or --prefix NAME together with --num-blocks N."
+        )
+    return arguments.prefix, arguments.num_blocks
+
+
+async def _look_up(peers: tuple[str, ...], prefix: str, num_blocks: int) -> SwarmSnapshot:
+    from farmesh.discovery import DHTDirectory
+    from farmesh.p2p import LibP2PTransport, Peer
+
+    async with Peer(
+        initial_peers=peers, client_mode=True, join_timeout=_STATUS_JOIN_SECONDS
+    ) as peer:
+        nodes = await DHTDirectory(peer.dht).lookup(prefix, num_blocks)
+        transport = LibP2PTransport(peer)
+
+        async def ping(node: NodeInfo) -> float | None:
+            with contextlib.suppress(PeerUnreachable, FarMeshError):
+                return await transport.ping(node.peer_id)
+            return None
+
+        rtts = await asyncio.gather(*map(ping, nodes))
+    return SwarmSnapshot(
+        prefix=prefix,
+        num_blocks=num_blocks,
+        nodes=nodes,
+        rtts={node.peer_id: rtt for node, rtt in zip(nodes, rtts, strict=True) if rtt is not None},
+    )
+
+
+def draw_status(snapshot: SwarmSnapshot) -> str:
+    """A table of nodes with a picture of the blocks each serves, then what is missing."""
+    served = sum(1 for count in snapshot.replicas if count)
+    nodes = len(snapshot.online)
+    by = "1 node" if nodes == 1 else f"{nodes} nodes"
+    lines = [f"{snapshot.prefix}: {served} of {snapshot.num_blocks} blocks served by {by}."]
+    if snapshot.nodes:
+        head = ("node", "blocks", "", "state", "latency", "throughput", "version", "cache left")
+        lines += ["", *_table([head, *(_row(snapshot, node) for node in snapshot.nodes)])]
+    for gap in snapshot.gaps:
+        which = f"block {gap.start}" if len(gap) == 1 else f"blocks {gap}"
+        lines.append(
+            f"\nNobody serves {which}. Start a node with: "
+            f"python -m farmesh serve CHECKPOINT --peers ADDR --blocks {gap}"
+        )
+    return "\n".join(lines)
+
+
+def _row(snapshot: SwarmSnapshot, node: NodeInfo) -> tuple[str, ...]:
+    rtt = snapshot.rtts.get(node.peer_id)
+    left = node.cached_tokens_left
+    return (
+        f"{node.public_name or 'unnamed'} …{node.peer_id[-6:]}",
+        str(node.span),
+        _picture(node.span, snapshot.num_blocks),
+        node.state.name.lower(),
+        "no answer" if rtt is None else f"{rtt * 1000:.1f} ms",
+        f"{node.throughput:.0f}",
+        node.version or "?",
+        "?" if left is None else f"{left} tokens",
+    )
+
+
+def _picture(span: Span, num_blocks: int) -> str:
+    """One column per block, or per several when they are many."""
+    columns = min(num_blocks, _MAP_COLUMNS)
+    edges = [column * num_blocks // columns for column in range(columns + 1)]
+    return "".join(
+        "█" if len(span.clip(Span(start, end))) else "·" for start, end in pairwise(edges)
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def status_json(snapshot: SwarmSnapshot) -> dict[str, Any]:
+    """The same facts for other programs."""
+    return {
+        "prefix": snapshot.prefix,
+        "num_blocks": snapshot.num_blocks,
+        "complete": snapshot.is_complete,
+        "gaps": [[gap.start, gap.end] for gap in snapshot.gaps],
+        "nodes": [_node_json(snapshot, node) for node in snapshot.nodes],
+    }
+
+
+def _node_json(snapshot: SwarmSnapshot, node: NodeInfo) -> dict[str, Any]:
+    fields = asdict(node)
+    span = fields.pop("span")
+    return {
+        **fields,
+        "start_block": span["start"],
+        "end_block": span["end"],
+        "state": NodeState(node.state).name.lower(),
+        "extensions": sorted(node.extensions),
+        "rtt_seconds": snapshot.rtts.get(node.peer_id),
+    }
+
+
+# --- generate ---------------------------------------------------------------------------------
+
+
+async def _generate(arguments: argparse.Namespace) -> int:
+    sampling = SamplingParams(
+        max_new_tokens=arguments.max_new_tokens,
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        top_k=arguments.top_k,
+        min_p=arguments.min_p,
+        repetition_penalty=arguments.repetition_penalty,
+        seed=arguments.seed,
+        stop=tuple(arguments.stop),
+    )
+    from farmesh.checkpoint import Checkpoint
+    from farmesh.client import FarMeshClient
+    from farmesh.text import TextStream
+
+    tokenizer = _tokenizer(Checkpoint(arguments.checkpoint))
+    token_ids = _prompt_ids(tokenizer, arguments)
+    config = ClientConfig(
+        checkpoint=Path(arguments.checkpoint),
+        initial_peers=tuple(arguments.peers),
+        dht_prefix=arguments.prefix,
+    )
+    text = TextStream(tokenizer, sampling.stop)
+    async with FarMeshClient(config) as client, client.session() as session:
+        events = session.generate(token_ids, sampling)
+        async with contextlib.aclosing(events):
+            async for piece in _shown(events, text):
+                print(piece, end="", flush=True)
+    print()
+    return 0
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{checkpoint.path} has no usable tokenizer: {error}") from error
+
+
+def _prompt_ids(tokenizer: Any, arguments: argparse.Namespace) -> list[int]:
+    if arguments.raw:
+        ids = tokenizer.encode(arguments.prompt)
+    elif not tokenizer.chat_template:
+        raise ConfigError(
+            f"{arguments.checkpoint} has no chat template; use --raw to continue the prompt as it "
+            "is."
+        )
+    else:
+        messages = [{"role": "user", "content": arguments.prompt}]
+        if arguments.system:
+            messages.insert(0, {"role": "system", "content": arguments.system})
+        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        ids = tokenizer.encode(text, add_special_tokens=False)
+    if not ids:
+        raise ConfigError("The prompt is empty.")
+    return list(ids)
+
+
+async def _shown(events: AsyncIterator[core.Event], text: Any) -> AsyncIterator[str]:
+    """Text as it becomes safe to show; what happens beside it goes to stderr."""
+    async for event in events:
+        match event:
+            case core.TokenGenerated(token_id=token_id):
+                if piece := text.push(token_id):
+                    yield piece
+                if text.stopped:
+                    return
+            case core.Rerouted(lost=lost, reason=reason):
+                _note(f"[node …{lost.peer_id[-4:]} was lost ({reason}); continuing]")
+            case core.WaitingForBlocks(missing=missing, seconds_left=seconds):
+                _note(f"[nobody serves blocks {missing}; waiting {seconds:.0f} s more]")
+            case core.WaitingForCache(peer_id=peer_id, seconds_left=seconds):
+                _note(f"[node …{peer_id[-4:]} is full; waiting {seconds:.0f} s more]")
+            case core.GenerationFinished(stats=stats):
+                if piece := text.finish():
+                    yield piece
+                speed = f"{stats.tokens_per_second:.1f} tokens/s, seed {stats.seed}"
+                took = f"first after {stats.ttft:.2f} s, {speed}"
+                _note(f"\n[{stats.generated_tokens} tokens over {stats.hops} hops, {took}]")
+            case core.RouteFound() | core.PrefillProgress():
+                pass
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- Running ----------------------------------------------------------------------------------
+
+_RUN: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, int]]] = {
+    "bootstrap": _bootstrap,
+    "serve": _serve,
+    "status": _status,
+    "generate": _generate,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = command_line().parse_args(argv)
+    if getattr(arguments, "exit_with_stdin", False):
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    level = "INFO" if arguments.verbose else "WARNING"
+    os.environ.setdefault("HIVEMIND_LOGLEVEL", level)  # read when hivemind is imported
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return asyncio.run(_until_terminated(_RUN[arguments.command](arguments)))
+    except FarMeshError as error:
+        _note(str(error))
+        return EXIT_WRONG
+    except asyncio.CancelledError:  # SIGTERM
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED
+
+
+async def _until_terminated(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command; SIGTERM cancels it once, so that its scopes close in order."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(command)
+
+    def terminate() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    return await task
+
+
+def _end_with_stdin() -> None:
+    """Wait for the parent to go, then end as SIGTERM would; never outlive it for long."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_SHUTDOWN_SECONDS)
+    os._exit(EXIT_WRONG)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
