@@ -45,11 +45,17 @@ class TextStream:
     true, everything from the stop string on is gone, and further tokens give no text.
     """
 
-    def __init__(self, tokenizer: Decoder, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tokenizer: Decoder, stop: Sequence[str] = (), *, context: Sequence[int] = ()
+    ) -> None:
+        """
+        Args:
+            context: tokens before the first one pushed, when it continues a text; a few suffice.
+        """
         self._tokenizer = tokenizer
         self._stop = tuple(text for text in stop if text)
-        self._window: list[int] = []  # newest tokens, with a few before them as context
-        self._decoded = 0  # characters of the window's text that were taken already
+        self._window = list(context[-CONTEXT_TOKENS:])  # newest tokens, a few before as context
+        self._decoded = len(self._decode(self._window))  # characters of the window already taken
         self._held = ""  # decoded, may be the start of a stop string
         self._shown = 0  # characters given out so far
         self._ends = array("Q")  # characters decoded after each token

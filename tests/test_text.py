@@ -114,7 +114,8 @@ def test_tokens_behind_shown_text() -> None:
     assert reply.stopped
     assert reply.tokens_shown == 2
     assert reply.text_beyond_tokens == len("ld. ")
-    assert reply.push(65) == "" and reply.finish() == ""
+    assert reply.push(65) == ""
+    assert reply.finish() == ""
 
 
 def test_leading_space_of_a_sentencepiece_token_is_kept() -> None:
@@ -128,6 +129,9 @@ def test_leading_space_of_a_sentencepiece_token_is_kept() -> None:
 
     reply = TextStream(Pieces())
     assert "".join(reply.push(i) for i in range(40)) == ("to be or not " * 10).rstrip()
+    continued = TextStream(Pieces(), context=[0, 1])
+    assert continued.push(2) == " or"
+    assert continued.tokens_shown == 1
 
 
 def test_work_per_token_is_constant() -> None:
@@ -172,10 +176,13 @@ def test_stop_strings_cut_exactly_there(text: str, stops: list[str], sizes: list
     shown += reply.finish()
     cuts = [text.find(stop) for stop in stops if stop in text]
     if reply.stopped:
-        assert cuts and shown == text[: len(shown)] and not any(s in shown for s in stops)
+        assert cuts
+        assert shown == text[: len(shown)]
+        assert not any(stop in shown for stop in stops)
         assert any(text.startswith(stop, len(shown)) for stop in stops)
     else:
-        assert not cuts and shown == text
+        assert not cuts
+        assert shown == text
     covered = b"".join(words[: reply.tokens_shown]).decode("utf-8", errors="ignore")
     assert shown.startswith(covered)
     assert len(shown) - len(covered) == reply.text_beyond_tokens

@@ -1,0 +1,108 @@
+"""What the chats need of one model: its tokenizer and its client, opened in the background.
+
+The page is there before the swarm is: whoever sends early waits in :meth:`Backend.ready`, and
+``state`` says in words what is being waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from chat.words import ChatError, explain
+from farmesh.core import Event, Route, SamplingParams, SwarmSnapshot
+from farmesh.errors import FarMeshError
+
+log = logging.getLogger(__name__)
+
+
+class InferenceSession(Protocol):
+    """What a chat uses of ``farmesh.InferenceSession``."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def route(self) -> Route | None: ...
+    def generate(
+        self, token_ids: Sequence[int], sampling: SamplingParams
+    ) -> AsyncGenerator[Event, None]: ...
+    async def close(self) -> None: ...
+
+
+class Client(Protocol):
+    """What the chats use of ``farmesh.FarMeshClient``."""
+
+    @property
+    def snapshot(self) -> SwarmSnapshot: ...
+    @property
+    def max_context(self) -> int: ...
+    @property
+    def eos_token_ids(self) -> Collection[int]: ...
+    def session(self) -> InferenceSession: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A model that can be talked to."""
+
+    client: Client
+    tokenizer: Any
+    context: int  # tokens that a chat may hold
+    chat_template: str | None = None
+
+
+class Stage(Enum):
+    """How far a backend has got."""
+
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Backend:
+    """One model; :meth:`start` opens it, everybody else waits for it."""
+
+    def __init__(self, name: str, defaults: SamplingParams | None = None) -> None:
+        self.name = name  # of the model, for people
+        self.defaults = defaults or SamplingParams()
+        self.stage = Stage.STARTING
+        self.status = "Starting"  # what is being done, in a few words
+        self.engine: Engine | None = None
+        self._settled = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.name} {self.stage.name}: {self.status}>"
+
+    @property
+    def snapshot(self) -> SwarmSnapshot | None:
+        return self.engine.client.snapshot if self.engine else None
+
+    async def start(self, opening: Callable[[Backend], Awaitable[Engine]]) -> None:
+        """Open the engine; an error becomes this backend's state, with its sentence."""
+        try:
+            self.engine = await opening(self)
+        except FarMeshError as error:
+            self._fail(str(error))
+        except Exception as error:  # the page must say that it cannot go on
+            log.exception("the model %s could not be opened", self.name)
+            self._fail(explain(error).text)
+        else:
+            self.stage, self.status = Stage.READY, "Ready"
+        self._settled.set()
+
+    async def ready(self) -> Engine:
+        """
+        Raises:
+            ChatError: the model could not be opened.
+        """
+        await self._settled.wait()
+        if self.engine is None:
+            raise ChatError(self.status)
+        return self.engine
+
+    def _fail(self, sentence: str) -> None:
+        self.stage, self.status = Stage.FAILED, sentence
