@@ -1,0 +1,275 @@
+"""The embedded swarm's supervisor, against a stand-in for ``python -m farmesh``.
+
+The stand-in starts in a tenth of a second and does what the real command promises: it says its
+address when ready, and ends on SIGTERM and when its stdin closes. tests/swarm has the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat import embedded
+from chat.embedded import (
+    ChildState,
+    EmbeddedSnapshot,
+    EmbeddedSwarm,
+    how_it_ended,
+    pause_before_restart,
+    split_blocks,
+    threads_per_node,
+)
+from chat.settings import PROJECT, ModelEntry, SwarmSettings
+from farmesh.core import Span
+from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
+
+STAND_IN = """
+import os, signal, subprocess, sys, time
+command, arguments = sys.argv[1], sys.argv[2:]
+port = arguments[arguments.index("--port") + 1]
+identity = os.path.basename(arguments[arguments.index("--identity") + 1]).replace(".", "")
+print("starting with", os.environ["OMP_NUM_THREADS"], "threads", file=sys.stderr)
+{before}
+print(f"/ip4/127.0.0.1/tcp/{{port}}/p2p/Qm{{identity}}".replace("-", ""))
+{after}
+while os.read(0, 100):
+    pass
+"""
+
+
+@pytest.fixture
+def model() -> ModelEntry:
+    return ModelEntry(
+        id="guide", name="Guide", licence="MIT", checkpoint="models/guide", context=1024
+    )
+
+
+@pytest.fixture
+def swarm(tmp_path: Path, model: ModelEntry, monkeypatch) -> Callable[..., EmbeddedSwarm]:
+    monkeypatch.setattr(embedded, "FIRST_PAUSE", 0.05)
+
+    def swarm(before: str = "", after: str = "", **settings) -> EmbeddedSwarm:
+        script = tmp_path / "stand_in.py"
+        script.write_text(STAND_IN.format(before=before, after=after))
+        settings.setdefault("state_dir", tmp_path / "state")
+        return EmbeddedSwarm(
+            SwarmSettings(**settings), model, program=(sys.executable, str(script))
+        )
+
+    return swarm
+
+
+async def until(
+    swarm: EmbeddedSwarm, wanted: Callable[[EmbeddedSnapshot], object], seconds: float = 15
+) -> EmbeddedSnapshot:
+    async with asyncio.timeout(seconds):
+        async for snapshot in swarm.changes():
+            if wanted(snapshot):
+                return snapshot
+    raise AssertionError
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+
+
+# --- Decisions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 5, 8])
+def test_spans_cover_the_model_without_gap_or_overlap(nodes: int) -> None:
+    """Bug prevented: a rounding error leaves the last block to nobody."""
+    spans = split_blocks(8, nodes)
+    assert [block for span in spans for block in span] == list(range(8))
+    assert max(map(len, spans)) - min(map(len, spans)) <= 1
+
+
+def test_pauses_grow_and_stay_bounded() -> None:
+    """Bug prevented: a child that cannot start keeps a core busy, or is never tried again."""
+    pauses = [pause_before_restart(failures) for failures in range(1, 12)]
+    assert pauses[:3] == [0.5, 1.0, 2.0]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == embedded.LONGEST_PAUSE
+
+
+def test_threads_are_shared_out() -> None:
+    """Bug prevented: two nodes with two threads each fight over two cores."""
+    assert threads_per_node(0, nodes=2, cores=2) == 1
+    assert threads_per_node(0, nodes=2, cores=16) == 8
+    assert threads_per_node(0, nodes=8, cores=2) == 1
+    assert threads_per_node(3, nodes=2, cores=2) == 3
+    assert embedded.usable_cores() >= 1
+
+
+def test_an_end_is_told_in_one_sentence() -> None:
+    """Bug prevented: the page shows "-9" where a person needs a reason."""
+    assert how_it_ended(2, "Port 7 cannot be used.") == "Port 7 cannot be used."
+    assert how_it_ended(-9, "x") == "It was ended by SIGKILL."
+    assert how_it_ended(1, "Oops") == "It ended with exit code 1: Oops"
+
+
+def test_more_nodes_than_blocks_are_refused(model: ModelEntry) -> None:
+    """Bug prevented: a node with an empty span, which ends at once, again and again."""
+    with pytest.raises(ConfigError, match=r"swarm.nodes is 9, but Guide has only 8 blocks"):
+        EmbeddedSwarm(SwarmSettings(nodes=9), model)
+
+
+def test_a_missing_checkpoint_is_named(model: ModelEntry, tmp_path: Path) -> None:
+    """Bug prevented: a wrong path in the catalogue shows only as nodes that keep dying."""
+    absent = model.model_copy(update={"checkpoint": "./absent"})
+    with pytest.raises(CheckpointError, match=r"no checkpoint at \./absent"):
+        EmbeddedSwarm(SwarmSettings(), absent)
+
+
+# --- Processes --------------------------------------------------------------------------------
+
+
+async def test_children_come_up_and_end_with_the_scope(swarm) -> None:
+    """Bug prevented: nodes outlive the app."""
+    async with swarm() as running:
+        assert [child.state for child in running.snapshot().children] == ["starting"] * 3
+        addresses = await running.addresses()
+        snapshot = await until(running, lambda s: s.is_up)
+        pids = [child.pid for child in snapshot.children]
+        assert all(map(alive, pids))
+        assert addresses[0].endswith("/p2p/Qmbootstrapid")
+        names = [(child.name, child.span) for child in snapshot.children]
+        assert names == [("bootstrap", None), ("node-1", Span(0, 4)), ("node-2", Span(4, 8))]
+        assert running.log_tail("node-1")[0].endswith("threads")
+    assert not any(map(alive, pids))
+    assert {child.state for child in running.snapshot().children} == {ChildState.STOPPED}
+
+
+async def test_a_killed_child_is_started_again_at_the_same_address(swarm, tmp_path: Path) -> None:
+    """Bug prevented: after a crash the bootstrap peer is where nobody looks for it."""
+    async with swarm(nodes=1) as running:
+        before = await running.addresses()
+        snapshot = await until(running, lambda s: s.is_up)
+        victim = snapshot.children[0]
+        os.kill(victim.pid, signal.SIGKILL)
+        gone = await until(running, lambda s: s.children[0].state is ChildState.RESTARTING)
+        assert gone.children[0].detail == "It was ended by SIGKILL."
+        healed = await until(running, lambda s: s.is_up)
+        assert healed.children[0].pid != victim.pid
+        assert healed.children[0].restarts == 1
+        assert healed.children[0].detail == ""
+        assert healed.children[1] == snapshot.children[1]
+        assert await running.addresses() == before
+
+
+async def test_a_child_that_never_starts_is_given_up_with_its_own_words(swarm, monkeypatch) -> None:
+    """Bug prevented: a wrong checkpoint is retried for ever and the page says "starting"."""
+    monkeypatch.setattr(embedded, "MAX_FAILURES", 2)
+    broken = swarm(
+        "if command == 'serve': print('The folder has no *.safetensors files.'); exit(2)"
+    )
+    async with broken as running:
+        snapshot = await until(running, lambda s: len(s.failed) == 2)
+        assert {child.detail for child in snapshot.failed} == {
+            "The folder has no *.safetensors files."
+        }
+        assert snapshot.children[0].state is ChildState.UP
+        assert not snapshot.is_up
+
+
+async def test_waiting_for_the_address_of_a_failed_swarm_ends(swarm, monkeypatch) -> None:
+    """Bug prevented: the app waits for ever to join a bootstrap peer that cannot start."""
+    monkeypatch.setattr(embedded, "MAX_FAILURES", 1)
+    async with swarm("print('No room.'); exit(2)") as running:
+        with pytest.raises(SwarmUnreachable, match=r"did not start: No room\."):
+            await running.addresses()
+        await until(running, lambda s: len(s.failed) == 3)
+
+
+async def test_a_child_that_ignores_sigterm_is_killed(swarm, monkeypatch) -> None:
+    """Bug prevented: Ctrl-C of the app hangs on a node that is stuck."""
+    monkeypatch.setattr(embedded, "TERMINATE_SECONDS", 0.3)
+    async with swarm("signal.signal(signal.SIGTERM, signal.SIG_IGN)") as running:
+        pids = [child.pid for child in (await until(running, lambda s: s.is_up)).children]
+        started = time.monotonic()
+    assert time.monotonic() - started < 3
+    assert not any(map(alive, pids))
+
+
+async def test_helpers_of_a_killed_child_go_with_it(swarm, tmp_path: Path) -> None:
+    """Bug prevented: the p2p daemon of a killed node keeps the port, so no restart succeeds."""
+    note = tmp_path / "helper.pid"
+    helper = f"""
+if command == "bootstrap" and not os.path.exists({str(note)!r}):
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    open({str(note)!r}, "w").write(str(sleeper.pid))
+"""
+    async with swarm(helper, nodes=1) as running:
+        snapshot = await until(running, lambda s: s.is_up)
+        assert alive(int(note.read_text()))
+        os.kill(snapshot.children[0].pid, signal.SIGKILL)
+        await until(running, lambda s: s.children[0].restarts == 1 and s.is_up)
+        assert not alive(int(note.read_text()))
+
+
+async def test_two_apps_do_not_share_identities(swarm, tmp_path: Path) -> None:
+    """Bug prevented: two apps of one checkout are one peer in two places."""
+    async with swarm(nodes=1) as first, swarm(nodes=1) as second:
+        await until(first, lambda s: s.is_up)
+        await until(second, lambda s: s.is_up)
+        assert {path.name for path in (tmp_path / "state").iterdir()} == {"swarm-1", "swarm-2"}
+    async with swarm(nodes=1):
+        assert (tmp_path / "state/swarm-1").stat().st_mode & 0o777 == 0o700
+        assert not (tmp_path / "state/swarm-3").exists()
+
+
+async def test_output_is_logged_and_a_long_line_does_no_harm(swarm, tmp_path: Path) -> None:
+    """Bug prevented: a child that writes a megabyte without a newline stops being read."""
+    async with swarm("print('x' * 1_000_000)", nodes=1) as running:
+        await until(running, lambda s: s.is_up)
+        await asyncio.sleep(0.1)
+    log = (tmp_path / "state/swarm-1/node-1.log").read_text()
+    assert "/ip4/127.0.0.1" in log
+
+
+def test_children_notice_when_the_app_is_killed(tmp_path: Path) -> None:
+    """Bug prevented: SIGKILL of the app leaves its nodes running for ever."""
+    (tmp_path / "stand_in.py").write_text(STAND_IN.format(before="", after=""))
+    app = textwrap.dedent(f"""
+        import asyncio, sys
+        from pathlib import Path
+        from chat.embedded import EmbeddedSwarm
+        from chat.settings import ModelEntry, SwarmSettings
+
+        async def main():
+            model = ModelEntry(
+                id="g", name="G", licence="MIT", checkpoint="models/guide", context=64
+            )
+            settings = SwarmSettings(state_dir=Path({str(tmp_path)!r}) / "state")
+            program = (sys.executable, {str(tmp_path / "stand_in.py")!r})
+            async with EmbeddedSwarm(settings, model, program=program) as swarm:
+                async for snapshot in swarm.changes():
+                    if snapshot.is_up:
+                        print(*(child.pid for child in snapshot.children), flush=True)
+
+        asyncio.run(main())
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", app], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        process.kill()
+    assert len(pids) == 3
+    deadline = time.monotonic() + 5
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, pids))
