@@ -1,0 +1,42 @@
+"""Fixtures and rules for all tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+NO_CHROMIUM = (
+    "There is no Chromium for the browser tests. scripts/install_chromium.sh installs Debian's, as "
+    "root or with sudo; or name one in CHROMIUM."
+)
+
+# Tests never ask the network for models, and never report anything anywhere.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The repository's folder."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def guide(project: Path) -> Path:
+    """The bundled model's folder."""
+    return project / "models" / "guide"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; without one the test is skipped, in CI it fails."""
+    for name in (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        if name and (path := shutil.which(name)):
+            return path
+    if os.environ.get("CI", "").lower() in ("true", "1"):
+        pytest.fail(NO_CHROMIUM)
+    pytest.skip(NO_CHROMIUM)

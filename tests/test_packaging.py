@@ -1,0 +1,58 @@
+"""What a stranger's machine, a Space and the Makefile rely on."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+PROJECT = Path(__file__).resolve().parent.parent
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+
+
+def requirements() -> dict[str, Requirement]:
+    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+    parsed = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {requirement.name: requirement for requirement in parsed}
+
+
+@pytest.fixture(scope="module")
+def front_matter() -> dict[str, str]:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\n")
+    lines = text.split("---\n")[1].splitlines()
+    pairs = (line.split(":", 1) for line in lines if re.match(r"\w+:", line))
+    return {key: value.strip().strip('"') for key, value in pairs}
+
+
+def test_a_space_can_install_us(front_matter: dict[str, str]) -> None:
+    """Bug prevented: a Space's one solve with gradio[mcp] has no solution and the build fails."""
+    version = front_matter["sdk_version"]
+    assert requirements()["gradio"].specifier.contains(version)
+    pydantic = requirements()["pydantic"].specifier
+    assert pydantic.contains("2.12.5")
+    assert not pydantic.contains("2.13.0"), "gradio[mcp] refuses it"
+    text = (PROJECT / "requirements.txt").read_text()
+    assert not re.search(r"^\s*-", text, re.MULTILINE), "a Space mounts no other file here"
+    assert "://" not in text
+
+
+def test_the_front_matter_is_what_a_space_accepts(front_matter: dict[str, str]) -> None:
+    """Bug prevented: a push to a Space is rejected, or it starts with Python 3.10."""
+    assert front_matter["sdk"] == "gradio"
+    assert front_matter["python_version"] in ("3.11", "3.12")
+    assert (PROJECT / front_matter["app_file"]).name == "app.py"
+    assert {front_matter["colorFrom"], front_matter["colorTo"]} <= COLOURS
+    assert len(front_matter["short_description"]) <= 60
+    assert front_matter["license"] == "mit"
+
+
+def test_pyproject_reads_the_same_requirements() -> None:
+    """Bug prevented: two lists of dependencies that drift apart."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    dynamic = project["tool"]["setuptools"]["dynamic"]
+    assert dynamic["dependencies"] == {"file": ["requirements.txt"]}
+    assert "dependencies" not in project["project"]
