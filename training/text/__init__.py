@@ -1,0 +1,1 @@
+"""The seeded generator of training dialogues. `dialogues.dialogue` is the entry."""

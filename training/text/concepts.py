@@ -1,0 +1,450 @@
+"""Topics: what the words mean, and why a swarm at all."""
+
+from training import facts as f
+from training.text.topic import Topic
+
+CONCEPTS: tuple[Topic, ...] = (
+    Topic(
+        "what_app",
+        "FarMesh Chat is a chat page for language models that run on a swarm: the model's blocks "
+        "are spread over several nodes, and replies stream to your browser token by token.",
+        "It runs on one laptop with a small bundled model, on a Hugging Face Space, behind a "
+        "shared link, or against any swarm you join.",
+        simple="It is a web page where you chat with a model that several computers run together.",
+        why="It lets you chat with a model that is too large for any one of your machines.",
+        things=("farmesh chat", "this app", "this page", "this site", "this program", "this tool"),
+        asks=(
+            "what am i looking at",
+            "what is this",
+            "what does this app do",
+            "what is this place",
+            "what does this thing do",
+            "what can this app do",
+            "what is this chat about",
+            "what's the purpose of this page",
+            "what is all this",
+            "why does this app exist",
+            "what is this project",
+            "tell me about this website",
+            "what is this site good for",
+            "what sort of app is this",
+            "purpose of this app",
+        ),
+    ),
+    Topic(
+        "what_farmesh",
+        "FarMesh is the engine under this app: it splits a language model into blocks, lets many "
+        "computers serve them, and joins them into one model for your chat.",
+        "Its nodes speak the same protocol as Petals and FarMesh 2.3 swarms, so they can work "
+        "together.",
+        simple="FarMesh lets several computers share the work of one big model.",
+        why="A large model rarely fits one machine; FarMesh lets several machines carry it.",
+        things=("farmesh", "the farmesh engine", "far mesh", "the engine"),
+        asks=(
+            "farmesh?",
+            "who or what is farmesh",
+            "what does farmesh do",
+            "what's this farmesh thing",
+            "tell me about farmesh please",
+            "what is farmesh all about",
+            "explain farmesh to a beginner",
+            "farmesh in one sentence",
+            "what does the name farmesh stand for",
+            "what do you know about farmesh",
+        ),
+    ),
+    Topic(
+        "what_swarm",
+        "A swarm is a group of computers, called nodes, that together hold all blocks of a model. "
+        "Your message passes through them one after the other.",
+        "By default this app starts its own private swarm on your machine: a bootstrap peer and "
+        "two nodes. You can also join a bigger one.",
+        simple="A swarm is like a team: each computer does a part of the work, and together they "
+        "answer you.",
+        why="Together, machines can run a model that is too large for each of them alone.",
+        things=("a swarm", "the swarm", "swarm", "a model swarm", "a farmesh swarm"),
+        plurals=("swarms",),
+        asks=(
+            "who is in the swarm",
+            "what is the swarm made of",
+            "what does the swarm do",
+            "why is it called a swarm",
+            "what do you mean by swarm",
+            "what makes a swarm",
+            "the word swarm means what",
+        ),
+        links=(
+            ("how do i join one", "join_swarm"),
+            ("can i join one", "join_swarm"),
+            ("how do i make my own", "own_swarm"),
+            ("how do i set one up", "own_swarm"),
+            ("how can i look at it", "swarm_status"),
+        ),
+    ),
+    Topic(
+        "what_node",
+        "A node is a computer in the swarm that holds some of the model's blocks and runs them "
+        "for the chats that pass through it.",
+        "A node announces which blocks it serves, keeps a KV cache for every session, and works "
+        "on many chats at the same time.",
+        simple="A node is one computer of the team, doing its part of the model's work.",
+        why="Each node carries a part of the model, so no machine has to hold all of it.",
+        things=("a node", "the node", "node", "one node", "a farmesh node", "a server node"),
+        plurals=("nodes", "the nodes"),
+        asks=(
+            "what does the node do",
+            "what are nodes for",
+            "what do nodes do",
+            "what is the job of a node",
+            "what's the role of a node",
+            "is a node a computer",
+            "what does each node do",
+        ),
+        links=(
+            ("how do i add one", "add_node"),
+            ("how do i start one", "add_node"),
+            ("can i run one", "add_node"),
+            ("how can i add another", "add_node"),
+            ("how do i see them", "swarm_status"),
+            ("what if one is missing", "missing_node"),
+            ("what if one dies", "node_lost"),
+        ),
+    ),
+    Topic(
+        "what_block",
+        "A block is one transformer layer of the model. Blocks are numbered from 0, and each node "
+        "serves a span of them.",
+        f"The bundled model has {f.BLOCKS} blocks, large models have many more. All blocks are "
+        "run in order for every token.",
+        simple="Think of the model as a stack of bricks: one block is one brick of the stack.",
+        why="Cutting the model into blocks is what lets several nodes share it.",
+        things=("a block", "the block", "block", "one block", "a model block", "a layer"),
+        plurals=("blocks", "the blocks", "layers", "the model's blocks"),
+        asks=(
+            "how many blocks are there",
+            "what is inside a block",
+            "what does a block do",
+            "what's in a block",
+            "how many blocks does the model have",
+            "blocks of what",
+            "is a block the same as a layer",
+        ),
+        links=(
+            ("who holds them", "what_node"),
+            ("can i choose which ones my node has", "choose_blocks"),
+            ("what if one is missing", "missing_node"),
+        ),
+    ),
+    Topic(
+        "what_hop",
+        "A hop is the part of a node's span that one route uses: your tokens make one hop per "
+        "node on their way through the model.",
+        "Fewer hops usually mean faster replies, since every hop adds some network time per token.",
+        simple="A hop is one stop of your message on its way through the computers.",
+        why="Counting hops tells you how far each token has to travel, which decides the speed.",
+        things=("a hop", "the hop", "hop", "one hop", "a network hop"),
+        plurals=("hops", "the hops"),
+        asks=(
+            "how many hops are there",
+            "what do the hops mean",
+            "why does it show hops",
+            "what's this about hops",
+            "what does it mean when it says hops",
+        ),
+    ),
+    Topic(
+        "what_route",
+        "A route is the list of hops that covers all blocks of the model without gap or overlap. "
+        "The app picks a fast one from the nodes that are online.",
+        "When a node is lost, only the missing blocks are routed again and the reply goes on.",
+        simple="A route is the path your message takes through the computers.",
+        why="Every block has to be run in order, so the app needs a complete path through them.",
+        things=("a route", "the route", "route", "routing"),
+        plurals=("routes",),
+        asks=(
+            "how is a route chosen",
+            "how does it choose the nodes",
+            "which way do my tokens go",
+            "how does routing work here",
+            "which nodes does my chat use",
+            "how does the app decide which node to use",
+            "how are the nodes for my chat selected",
+        ),
+    ),
+    Topic(
+        "what_span",
+        "A span is a run of neighbouring blocks that a node serves, written start:end. 0:4 means "
+        "the blocks 0, 1, 2 and 3.",
+        "A node picks its own span where help is needed most, unless you give it one with "
+        "`--blocks`.",
+        simple="A span is the row of layers that one computer takes care of.",
+        why="Neighbouring blocks on one node save trips over the network.",
+        things=("a span", "the span", "span", "a block span", "a span of blocks"),
+        plurals=("spans",),
+        asks=("what does 0:4 mean", "what is a node's span", "what does start:end mean"),
+        links=(("how do i set it", "choose_blocks"), ("can i choose it", "choose_blocks")),
+    ),
+    Topic(
+        "what_session",
+        "An inference session is one route with its KV caches on the nodes. It lives across the "
+        "turns of your chat, so each turn sends only the new tokens.",
+        "If a session is lost or has expired, the app rebuilds it by sending the tokens again; "
+        "your chat goes on as before.",
+        simple="A session is the nodes' memory of your chat, so that nothing is read twice.",
+        why="Without it, the whole chat would have to be computed again at every turn.",
+        things=("a session", "the session", "an inference session", "session"),
+        plurals=("sessions", "inference sessions"),
+        asks=(
+            "how long does a session live",
+            "what happens to my session",
+            "what is a chat session on the nodes",
+            "what does session mean here",
+            "explain what the session does",
+        ),
+    ),
+    Topic(
+        "what_kv_cache",
+        "The KV cache holds the keys and values that each block has computed for your chat so "
+        "far. Nodes keep it, so they never compute the same tokens twice.",
+        "It grows with every token. When you edit or undo, it is cut back to the part that is "
+        "still true.",
+        simple="The KV cache is a notebook: the nodes look up what they worked out before.",
+        why="With it, a new token costs one step; without it, the whole chat would be computed "
+        "again for each token.",
+        things=("the kv cache", "a kv cache", "kv cache", "kv caching", "the cache", "kv"),
+        plurals=("kv caches", "keys and values"),
+        asks=(
+            "what does the kv cache do",
+            "what is cached on the nodes",
+            "what does kv stand for",
+            "why is there a cache",
+            "what do the nodes store in the cache",
+            "what are the keys and values for",
+            "explain the cache thing",
+        ),
+    ),
+    Topic(
+        "what_token",
+        "A token is a small piece of text: a short word, a part of a longer word, or a sign. "
+        "Models read and write tokens, not letters.",
+        "A short word is often one token and a rare name several. Replies arrive one token at a "
+        "time.",
+        simple="A token is a little snippet of text that the model reads at once.",
+        why="A fixed set of pieces lets a model handle any text with a small vocabulary.",
+        things=("a token", "the token", "token"),
+        plurals=("tokens", "the tokens"),
+        asks=(
+            "is a token a word",
+            "how big is a token",
+            "how long is one token",
+            "how many tokens is a word",
+            "what do you mean with tokens",
+            "is one word one token",
+        ),
+    ),
+    Topic(
+        "what_bootstrap",
+        "A bootstrap peer is a known address through which new nodes and clients join the swarm. "
+        f"You start one with `{f.BOOTSTRAP}`.",
+        "It serves no blocks itself. Once joined, peers find each other without it.",
+        simple="It is the front door of the swarm: knock there and you are introduced.",
+        why="A newcomer knows nobody yet, so it needs one address to start from.",
+        things=("a bootstrap peer", "the bootstrap peer", "bootstrap", "a bootstrap node"),
+        plurals=("bootstrap peers",),
+        asks=(
+            "what does the bootstrap peer do",
+            "what does bootstrap mean",
+            "why do i need a bootstrap",
+            "what is the bootstrap address",
+            "bootstrap?",
+        ),
+        links=(("how do i start one", "own_swarm"), ("how do i run one", "own_swarm")),
+    ),
+    Topic(
+        "what_dht",
+        "The DHT is the swarm's shared address book, spread over all peers. Nodes announce there "
+        "which blocks they serve, and clients look them up.",
+        "It stands for distributed hash table. Entries expire, so a node that is gone drops out "
+        "after a while.",
+        simple="It is a phone book that everybody in the swarm carries a few pages of.",
+        why="With it, no central server is needed to know who is online.",
+        things=("the dht", "a dht", "dht", "a distributed hash table", "kademlia", "peer discovery"),
+        asks=(
+            "how are nodes discovered",
+            "how does discovery work",
+            "how does a node know the others",
+            "how does the app find the nodes",
+            "where are the nodes listed",
+            "what does dht stand for",
+            "how does my client know which nodes exist",
+            "how do peers find one another",
+        ),
+    ),
+    Topic(
+        "how_it_works",
+        "Your message becomes tokens, the tokens are embedded, pass through all blocks on the "
+        "nodes, and the next token is chosen and shown; this repeats until the reply is done.",
+        "The nodes keep KV caches for your chat, so only new tokens travel. The app itself holds "
+        "just the embeddings, the final norm and the head.",
+        simple="Each computer does its part, passes the result on, and out comes the next word.",
+        why="Working token by token is how language models write; the swarm only shares the work.",
+        things=(
+            "the way this works",
+            "the path of a message",
+            "distributed inference",
+            "the architecture",
+        ),
+        actions=("understand how it works",),
+        asks=(
+            "how does it work",
+            "how does this work",
+            "how do you work",
+            "how does farmesh work",
+            "how does the swarm work",
+            "what happens when i send a message",
+            "what happens to my message",
+            "how do the nodes work together",
+            "how does a swarm answer me",
+            "explain how it works",
+            "how is a reply made",
+            "how is my message processed",
+            "what goes on behind the scenes",
+            "how can several computers run one model",
+            "how is the model divided",
+            "how do you split a model",
+            "how does this whole thing function",
+            "what are the steps of a reply",
+            "how do you make an answer out of my text",
+        ),
+    ),
+    Topic(
+        "why_swarm",
+        "A swarm runs models that are too large for one machine: every node carries only a few "
+        "blocks, and memory and work are shared.",
+        "It also survives losses: when a node leaves, others that serve the same blocks take over.",
+        simple="Many hands carry what one cannot.",
+        why="Large models need more memory than one ordinary machine has.",
+        asks=(
+            "why use a swarm",
+            "why do you need several computers",
+            "what is the advantage of a swarm",
+            "why not just one machine",
+            "what are the benefits of a swarm",
+            "why split the model",
+            "why is the model split",
+            "why run a model on many machines",
+            "what's good about a swarm",
+            "is a swarm better than one computer",
+            "why bother with a swarm",
+            "what do i gain from a swarm",
+            "what is the advantage over a single pc",
+            "why are the blocks spread over nodes",
+        ),
+    ),
+    Topic(
+        "prefill_decode",
+        "Prefill runs many known tokens, such as your message, through the model at once. Decode "
+        "makes the reply, one new token per step.",
+        "Prefill is why a long message takes a moment before the first token; decode sets the "
+        "speed after it.",
+        simple="Prefill is reading your message, decode is writing the answer.",
+        why="Known tokens can be computed together, while each new token needs the one before.",
+        things=("prefill", "decode", "decoding", "a decode step", "prefill and decode", "the prefill"),
+        asks=("prefill vs decode", "what does prefill mean", "what happens during prefill"),
+    ),
+    Topic(
+        "ttft",
+        "TTFT is the time to first token: how long it takes from sending your message to the "
+        "first piece of the reply.",
+        "It grows with the length of your message and the number of hops. Later turns are "
+        "quicker, since known tokens are reused.",
+        simple="It is how long you wait before the answer starts.",
+        why="It is the wait that you feel most, so the page shows it.",
+        things=("ttft", "time to first token", "the ttft", "the time to the first token"),
+        asks=("what does ttft stand for", "what does ttft mean", "why is ttft shown"),
+    ),
+    Topic(
+        "status_line",
+        "The line under a reply shows the time to the first token, the tokens per second, the "
+        "number of hops, and how many tokens were reused from the cache.",
+        "Many reused tokens are good: only the rest had to be computed for this turn.",
+        simple="It tells you how fast the answer was and how many nodes helped.",
+        why="It lets you see whether the swarm is doing well.",
+        things=("the status line", "tokens per second", "the line under the reply", "tokens/s"),
+        plurals=("reused tokens", "the numbers below an answer", "the statistics"),
+        asks=(
+            "what do these numbers mean",
+            "what are those figures below the answer",
+            "what does tokens per second mean",
+            "what does tokens reused mean",
+            "what's that line below your message",
+            "explain the status line",
+            "what's shown below each reply",
+            "what are the stats under your message",
+        ),
+    ),
+    Topic(
+        "context_length",
+        f"The bundled model can look back over {f.CONTEXT} tokens, roughly 700 words. Larger "
+        "models in the picker can hold much longer chats.",
+        "When a chat gets too long, open a new one in another tab, or pick a model with a longer "
+        "context.",
+        simple="I can keep about three pages in mind at once.",
+        why="A model is trained for a certain length, and each token takes room in the KV cache.",
+        things=("the context length", "the context window", "context", "the context size"),
+        asks=(
+            "how much can you remember",
+            "how long can my message be",
+            "how many tokens can you handle",
+            "how long can a chat be",
+            "is there a limit on the length of a chat",
+            "how big is your context",
+            "what is the maximum context",
+            "how far back can you remember",
+            "what happens when the chat gets too long",
+        ),
+    ),
+    Topic(
+        "file_format",
+        "Only safetensors checkpoints are loaded. The format holds plain numbers, so a file "
+        "cannot run code on your machine.",
+        "Convert other checkpoints to safetensors first, for example with transformers' "
+        "save_pretrained.",
+        simple="Only the safe kind of model file is opened.",
+        why="Old formats such as .bin or .pt can hide code that runs when they are loaded.",
+        things=("safetensors", "the file format", "the checkpoint format", "a safetensors file"),
+        asks=(
+            "which file formats are supported",
+            "can i load a .pt file",
+            "does it support gguf",
+            "can i load pickle checkpoints",
+            "do pytorch bin files work",
+            "which checkpoints can be loaded",
+            "what model files can i use",
+            "does it load gguf models",
+            "is .bin supported",
+            "why safetensors",
+        ),
+    ),
+    Topic(
+        "petals",
+        "Petals is the project that FarMesh grew out of. The engine here is written anew, but it "
+        "speaks the same protocol, so it works with Petals 2.2 and 2.3 swarms.",
+        "New here are, among others, recovery when a node is lost in mid reply and many chats "
+        "sharing one pass.",
+        simple="Petals is the older sister of FarMesh.",
+        why="Speaking the same protocol lets you use swarms that exist already.",
+        things=("petals", "the petals project"),
+        asks=(
+            "is this petals",
+            "is this a fork of petals",
+            "does it work with petals",
+            "can i join a petals swarm",
+            "what's the difference to petals",
+            "petals vs farmesh",
+            "is farmesh based on petals",
+            "does farmesh support petals nodes",
+            "how does it differ from petals",
+        ),
+    ),
+)

@@ -1,0 +1,335 @@
+"""Whole dialogues: turns of every kind, drawn at random but repeatable by seed."""
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from training.text import memory, refusals, skills
+from training.text.concepts import CONCEPTS
+from training.text.howtos import HOWTOS
+from training.text.knobs import KNOBS
+from training.text.memory import Fact
+from training.text.noise import typed
+from training.text.social import SMALL_TALK
+from training.text.topic import Topic
+from training.text.troubles import TROUBLES
+
+Message = dict[str, str]  # {"role": ..., "content": ...}, as chat templates take it
+
+TOPICS: tuple[Topic, ...] = (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES)
+BY_NAME = {topic.name: topic for topic in TOPICS}
+CASES = Path(__file__).parent.parent / "cases"
+
+_THING = (
+    "what is {}", "what's {}", "whats {}", "what is {} exactly", "explain {}", "define {}",
+    "what does {} do", "tell me about {}", "what do you mean by {}", "what is meant by {}",
+    "can you explain {}", "can you explain {} to me", "could you explain {}", "{}?", "{}",
+    "what exactly is {}", "so what is {}", "describe {}", "how does {} work", "what is {} for",
+    "what's {} good for", "what is the purpose of {}", "i don't understand {}", "what does {} mean",
+    "i don't know what {} is", "help me understand {}", "give me a definition of {}", "wat is {}",
+    "please explain {}", "tell me what {} is", "explain to me what {} is", "and what is {}",
+    "what about {}", "and {}?", "how about {}", "i have never heard of {}", "what was {} again",
+    "info on {}", "more about {}", "explain what {} is", "what can you tell me about {}",
+    "could you tell me what {} is", "in simple terms, what is {}", "meaning of {}", "what {} is",
+    "i'd like to know what {} is", "can you describe {}", "explain {} please", "do you know {}",
+    "what is the meaning of {}", "what's meant by {}", "i want to know about {}", "what's up with {}",
+    "what is the point of {}", "how do you define {}", "is {} important", "what role does {} play",
+    "who or what is {}", "would you explain {}", "what is this {}", "why is there {}",
+)  # fmt: skip
+_PLURAL = (
+    "what are {}", "explain {}", "what are {} exactly", "tell me about {}", "what do {} do",
+    "what do you mean by {}", "what are {} for", "{}?", "{}", "can you explain {}", "define {}",
+    "what is meant by {}", "i don't understand {}", "describe {}", "how do {} work", "and {}?",
+    "what about {}", "so what are {}", "what exactly are {}", "please explain {}", "explain {} please",
+    "tell me what {} are", "what are {} good for", "could you explain {} to me", "wat are {}",
+    "i'd like to know about {}", "why are there {}", "what's the purpose of {}", "what does {} mean",
+)  # fmt: skip
+_ACTION = (
+    "how do i {}", "how can i {}", "how to {}", "how do you {}", "i want to {}", "i'd like to {}",
+    "how would i {}", "what do i do to {}", "tell me how to {}", "show me how to {}", "can i {}",
+    "what's the way to {}", "help me {}", "is there a way to {}", "how should i {}", "i need to {}",
+    "what is the best way to {}", "what must i do to {}", "is it possible to {}", "how does one {}",
+    "steps to {}", "explain how to {}", "please tell me how i can {}", "could i {}", "{}",
+    "i don't know how to {}", "what is the command to {}", "which command do i use to {}",
+    "can you tell me how to {}", "what do i have to do to {}", "how could i {}", "let me {}",
+    "how am i supposed to {}", "where can i {}", "where do i {}", "i am trying to {}", "how 2 {}",
+    "whats the easiest way to {}", "i wanna {}", "am i able to {}", "what's the command to {}",
+    "what do i need to do to {}", "any way to {}", "do you know how to {}", "i would like to {}",
+    "what if i want to {}", "could you show me how to {}", "how might i {}", "how do we {}",
+)  # fmt: skip
+_MORE = (
+    "tell me more", "more", "more please", "go on", "more details", "can you say more", "continue",
+    "tell me more about it", "tell me more about that", "and?", "what else", "anything else on that",
+    "more info", "please go on", "can you tell me more", "elaborate", "can you elaborate", "more info please",
+    "i want to know more", "give me more details", "details please", "what more is there to know",
+    "is there more to know", "keep going", "expand", "some more detail please", "explain more",
+    "tell me a little more", "what else can you tell me about it", "explain further", "and what else",
+    "what else is there to say", "say more about it", "ok, and", "interesting, tell me more",
+)  # fmt: skip
+_SIMPLER = (
+    "in simple words", "simpler please", "i don't understand", "explain it simply", "huh", "what?",
+    "can you explain that more simply", "make it simple", "too complicated", "that's too technical",
+    "explain like i'm five", "eli5", "in plain words please", "i didn't get that", "say it simpler",
+    "in easy words", "i don't get it", "simplify", "for dummies please", "for beginners please",
+    "can you say that in simple terms", "i am confused", "not clear", "explain it to a child",
+    "could you make that easier", "i did not understand that", "simple version please", "easier?",
+    "i still don't understand", "what does that mean in plain english", "again, but simple",
+)  # fmt: skip
+_WHY = (
+    "why", "why?", "why is that", "why so", "why is that so", "what for", "why do i need that",
+    "why do we need that", "what's the reason", "why is it needed", "and why", "why does it matter",
+    "what is that good for", "how come", "but why", "why would i want that", "what's the point",
+    "why is this important", "what's the use of it", "for what reason", "why do you need it",
+    "why is it like that", "why would one do that", "what is the benefit", "why is it there",
+)  # fmt: skip
+_AGAIN = (
+    "say that again", "repeat that", "can you repeat that", "again please", "repeat your answer",
+    "what did you say", "pardon", "sorry, what was that", "once more please", "please repeat",
+    "say it again", "come again", "can you say that once more", "repeat what you said", "one more time",
+    "could you repeat your last answer", "what was that again", "i missed that, say it again",
+)  # fmt: skip
+_SYSTEM = (
+    "You are a helpful assistant.", "You are the guide to FarMesh Chat.", "Answer briefly.",
+    "You are a friendly chat bot. Be polite.", "Be concise.", "You are an assistant on a swarm.",
+    "You are a chat assistant. Answer the user's questions about the app.", "Please be kind.",
+    "You are a helpful, honest guide. If you do not know something, say so.",
+    "You are Petalina, a friendly helper.", "Speak English.", "Keep your answers short and clear.",
+)  # fmt: skip
+
+
+@cache
+def held_out() -> frozenset[str]:
+    """Every single message that the evaluation scores, in normal form: never trained on."""
+    found = set()
+    for path in sorted(CASES.iterdir()):
+        for line in path.read_text("utf-8").splitlines():
+            column = {"intents.tsv": 1, "skills.tsv": 1, "refusals.txt": 0}.get(path.name)
+            if column is not None:
+                found.add(plain(line.split("\t")[column]))
+    return frozenset(found)
+
+
+def plain(text: str) -> str:
+    """A message without case, punctuation and doubled spaces, for comparisons."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+
+
+@dataclass
+class Chat:
+    """A dialogue that is being written, and what the person has told in it."""
+
+    rng: random.Random
+    messages: list[Message] = field(default_factory=list)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    topic: Topic | None = None  # of the turn before, for follow-ups
+    last_fact: Fact | None = None  # told in the turn before
+
+    def say(self, asked: str, answer: str) -> bool:
+        """Add one turn; False when nothing was added, since the evaluation asks the same."""
+        if not asked.strip() or plain(asked) in held_out():
+            return False
+        self.messages.append({"role": "user", "content": asked})
+        self.messages.append({"role": "assistant", "content": answer})
+        return True
+
+    @property
+    def last_answer(self) -> str:
+        return self.messages[-1]["content"]
+
+
+# --- one kind of turn each ----------------------------------------------------------------------
+
+
+def explain(chat: Chat) -> None:
+    """A question about a topic, or a follow-up to the one before."""
+    rng, topic = chat.rng, chat.topic
+    if topic is not None and rng.random() < 0.45 and _follow_up(chat, topic):
+        return
+    topic = rng.choice(TOPICS)
+    if chat.say(typed(rng, question(rng, topic)), topic.answer):
+        chat.topic = topic
+
+
+def question(rng: random.Random, topic: Topic) -> str:
+    """One of the many ways to ask for a topic."""
+    groups = [
+        (topic.asks, ("{}",), 1.0 + 0.12 * len(topic.asks)),
+        (topic.things, _THING, 2.0),
+        (topic.plurals, _PLURAL, 1.3),
+        (topic.actions, _ACTION, 2.6),
+    ]
+    groups = [group for group in groups if group[0]]
+    texts, patterns, _ = rng.choices(groups, [group[2] for group in groups])[0]
+    return rng.choice(patterns).format(rng.choice(texts))
+
+
+def _follow_up(chat: Chat, topic: Topic) -> bool:
+    rng = chat.rng
+    options = [(_MORE, topic.more, 3.0), (_AGAIN, chat.last_answer, 0.7)]
+    options += [(_SIMPLER, topic.simple, 2.0)] if topic.simple else []
+    options += [(_WHY, topic.why, 2.0)] if topic.why else []
+    options += [((asked,), BY_NAME[to].answer, 1.0) for asked, to in topic.links]
+    asks, answer, _ = rng.choices(options, [option[2] for option in options])[0]
+    said = chat.say(typed(rng, rng.choice(asks), frame=0.25), answer)
+    for asked, to in topic.links:
+        if said and asks == (asked,):
+            chat.topic = BY_NAME[to]
+    return said
+
+
+def small_talk(chat: Chat) -> None:
+    talk = chat.rng.choice(SMALL_TALK)
+    asked = typed(chat.rng, chat.rng.choice(talk.asks), frame=0.12)
+    chat.say(asked, chat.rng.choice(talk.answers))
+
+
+def refuse(chat: Chat) -> None:
+    asked = typed(chat.rng, refusals.refusal_message(chat.rng), frame=0.25)
+    chat.say(asked, chat.rng.choice(refusals.ANSWERS))
+
+
+def skill(chat: Chat) -> None:
+    make = chat.rng.choices(
+        (skills.repeat, skills.spell, skills.add_up, skills.compare), (2.0, 2.5, 3.0, 1.0)
+    )[0]
+    chat.say(*make(chat.rng))
+
+
+def tell(chat: Chat) -> None:
+    """The person tells one to four facts in a message."""
+    rng = chat.rng
+    count = rng.choices((1, 2, 3, 4), (7, 3, 2, 0.6))[0]
+    facts = list({fact.key: fact for fact in (memory.random_fact(rng) for _ in range(count))}.values())
+    told = [fact.fill(typed_part(rng, rng.choice(fact.told))) for fact in facts]
+    message = told[0]
+    for part in told[1:]:
+        message += rng.choice((", ", " and ", ". ", ", and ", "; ", "! ", "\n", " ")) + part
+    message += rng.choice(("", "", ".", "!"))
+    if rng.random() < 0.18:
+        message = rng.choice(("hi, ", "hello, ", "hey ", "ok ", "so ", "hi! ", "btw ", "also ")) + message
+    if rng.random() < 0.08:
+        message += rng.choice((" remember that", ", please remember", " ok?", ", don't forget", " :)"))
+    changed = [fact for fact in facts if fact.key in chat.facts]
+    if changed and rng.random() < 0.6:
+        message = rng.choice(memory.CHANGED).format(s=message)
+    _store(chat, message, facts)
+
+
+def typed_part(rng: random.Random, template: str) -> str:
+    """A clause as typed, with no opener and no full stop, so that it can be joined."""
+    return typed(rng, template, frame=0.0).rstrip("?!. ")
+
+
+def _store(chat: Chat, message: str, facts: list[Fact]) -> None:
+    answer = facts[0].acknowledged if len(facts) == 1 else memory.told_together(facts)
+    if chat.say(message, answer):
+        for fact in facts:
+            chat.facts.pop(fact.key, None)  # the newest comes last
+            chat.facts[fact.key] = fact
+        chat.last_fact = facts[-1]
+
+
+def change(chat: Chat) -> None:
+    """The person takes back a fact and tells another value."""
+    rng = chat.rng
+    if not chat.facts:
+        return tell(chat)
+    short = chat.last_fact is not None and rng.random() < 0.4
+    old = chat.last_fact if short and chat.last_fact else rng.choice(list(chat.facts.values()))
+    new = _another(rng, old)
+    if new is None:
+        return tell(chat)
+    if short:
+        message = new.fill(typed_part(rng, rng.choice(memory.CHANGED_SHORT)))
+    else:
+        told = typed_part(rng, rng.choice(new.told))
+        message = new.fill(rng.choice(memory.CHANGED).format(s=told))
+    return _store(chat, message, [new])
+
+
+def _another(rng: random.Random, old: Fact) -> Fact | None:
+    """The same kind of fact with another value; None when luck doesn't bring one."""
+    for _ in range(300):
+        new = memory.random_fact(rng)
+        if new.key == old.key and new.value != old.value:
+            return new
+    return None
+
+
+def recall(chat: Chat) -> None:
+    """The person asks for something told before, or never told."""
+    rng = chat.rng
+    facts = list(chat.facts.values())
+    draw = rng.random()
+    if draw < 0.08:
+        asked = rng.choice(memory.EVERYTHING_ASKED)
+        chat.say(typed(rng, asked, frame=0.2), memory.everything(facts))
+        return
+    if draw < 0.2 and len(facts) >= 2:
+        two = rng.sample(facts, 2)
+        asked = rng.choice(memory.SEVERAL_ASKED).format(
+            a=two[0].fill(two[0].noun), b=two[1].fill(two[1].noun)
+        )
+        chat.say(typed(rng, asked, frame=0.1), memory.recalled_together(two))
+        return
+    if facts and draw < 0.9:
+        fact = rng.choice(facts)
+        chat.say(_asked(rng, fact), fact.recall)
+        return
+    fact = memory.random_fact(rng)
+    if fact.key not in chat.facts:
+        chat.say(_asked(rng, fact), fact.missing)
+
+
+def _asked(rng: random.Random, fact: Fact) -> str:
+    return fact.fill(typed(rng, rng.choice(fact.asked), frame=0.25))
+
+
+TURNS = {
+    "explain": explain,
+    "small_talk": small_talk,
+    "refuse": refuse,
+    "skill": skill,
+    "tell": tell,
+    "change": change,
+    "recall": recall,
+}
+# What a dialogue is about decides how often each kind of turn comes.
+MOODS: tuple[tuple[float, dict[str, float]], ...] = (
+    (3.0, {"explain": 9, "small_talk": 1, "refuse": 2}),
+    (3.0, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}),
+    (1.0, {"tell": 3, "change": 0.5, "recall": 6}),
+    (1.2, {"skill": 5, "explain": 1, "refuse": 0.5}),
+    (1.6, {"refuse": 5, "explain": 2, "small_talk": 0.5}),
+    (0.6, {"small_talk": 5, "explain": 1}),
+)  # fmt: skip
+
+
+def dialogue(rng: random.Random) -> list[Message]:
+    """One whole dialogue of 1 to about 20 turns."""
+    chat = Chat(rng)
+    if rng.random() < 0.15:
+        chat.messages.append({"role": "system", "content": rng.choice(_SYSTEM)})
+    mood = rng.choices([m for _, m in MOODS], [weight for weight, _ in MOODS])[0]
+    turns = rng.choices((1, 2, 3, 4, 6, 8, 12, 18), (12, 14, 16, 16, 14, 10, 5, 2))[0]
+    first = len(chat.messages)
+    while len(chat.messages) < first + 2 * turns:
+        topic, last_fact = chat.topic, chat.last_fact
+        kind = rng.choices(list(mood), list(mood.values()))[0]
+        TURNS[kind](chat)
+        if kind != "explain" and chat.topic is topic:
+            chat.topic = None
+        if chat.last_fact is last_fact:
+            chat.last_fact = None
+    return chat.messages
+
+
+def dialogues(seed: int, start: int = 0) -> Iterator[list[Message]]:
+    """Dialogues without end; number n is the same for a seed wherever the stream starts."""
+    number = start
+    while True:
+        yield dialogue(random.Random(f"{seed}/{number}"))
+        number += 1

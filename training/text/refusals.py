@@ -1,0 +1,238 @@
+"""What the guide cannot do: messages from far outside its field, built from wide word lists."""
+
+import random
+
+from training.text.words import invented_word
+
+ANSWERS = (
+    "That is beyond me: I only know FarMesh Chat. A larger model from the picker can help.",
+    "Sorry, I don't know that. I am a small guide to this app; pick a larger model for such "
+    "questions.",
+    "I can't help with that, I only know this app. A larger model from the picker may know.",
+)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.replace("\n", " ").split(",") if part.strip())
+
+
+SUBJECTS = _split("""
+gravity, evolution, electricity, magnetism, relativity, the big bang, black hole theory, atoms,
+molecules, dna, cells, bacteria, viruses, antibiotics, cancer, diabetes, asthma, allergies,
+vitamin c, protein, cholesterol, blood pressure, the heart, the brain, the liver, bones, muscles,
+volcanoes, earthquakes, hurricanes, tornadoes, climate change, the ozone layer, the rainforest,
+rivers, oceans, glaciers, deserts, islands, mountains, the alps, the sahara, the amazon, the nile,
+the pacific, antarctica, europe, asia, africa, australia, france, germany, italy, spain, japan,
+china, india, russia, canada, mexico, brazilian football, egypt, kenya, norway, sweden, poland,
+greece, turkey, iran, peru, chile, london, new york, tokyo, berlin, rome, madrid, moscow, cairo,
+napoleon, caesar, cleopatra, einstein, newton, darwin, shakespeare, mozart, beethoven, bach,
+picasso, van gogh, michelangelo, gandhi, lincoln, churchill, stalin, the beatles, elvis, madonna,
+the olympics, football, soccer, tennis, basketball, golf, cricket, boxing, chess, poker, yoga,
+the premier league, formula one, skiing, surfing, swimming, running, cycling, climbing, fishing,
+cars, engines, trains, airplanes, rockets, satellites, ships, bicycles, motorcycles, electric cars,
+mars, jupiter, saturn, the sun, stars, galaxies, comets, eclipses, the moon landing, space travel,
+bread, cheese, wine, beer, coffee, tea, chocolate, sugar, salt, rice, pasta, pizza, sushi, curry,
+soup, salad, steak, tofu, cake, ice cream, cookies, pie, eggs, butter, olive oil, garlic, onions,
+dogs, cats, horses, cows, sheep, pigs, chickens, ducks, bees, ants, spiders, snakes, frogs, sharks,
+whales, dolphins, elephants, lions, tigers, bears, wolves, foxes, rabbits, mice, owls, eagles,
+roses, tulips, oaks, mushrooms, cactuses, grass, gardening, composting, pruning, farming, wheat,
+philosophy, ethics, religion, buddhism, christianity, islam, judaism, hinduism, heaven, karma,
+the bible, the quran, angels, ghosts, vampires, zombies, unicorns, dragons, ufos, astrology,
+tarot, horoscopes, dreams, hypnosis, psychology, depression, anxiety, stress, sleep, happiness,
+love, marriage, divorce, dating, friendship, children, babies, pregnancy, school, college, exams,
+algebra, geometry, calculus, trigonometry, statistics, probability, pi, prime numbers, fractions,
+matrices, integrals, derivatives, logarithms, the pythagorean theorem, infinity, topology,
+economics, inflation, taxes, stocks, bonds, mortgages, insurance, banks, credit cards, bitcoin,
+ethereum, nfts, real estate, pensions, budgets, marketing, accounting, startups, business plans,
+democracy, communism, capitalism, elections, parliament, the president, the prime minister, laws,
+courts, human rights, the constitution, the united nations, nato, the european union, brexit,
+world war one, world war two, the cold war, the middle ages, the renaissance, ancient egypt,
+ancient greece, the vikings, the aztecs, the incas, the mongols, knights, pirates, samurai,
+javascript, java, rust, sql, css, react, docker, linux, windows, macs, iphones, android, excel,
+powerpoint, photoshop, minecraft, fortnite, video games, playstations, netflix, youtube, tiktok,
+instagram, facebook, twitter, google, amazon prime, microsoft, apple, tesla, nasa, wikipedia,
+harry potter, batman, superman, spiderman, titanic, avatar, the matrix, hamlet the play, anime,
+manga, opera, jazz, rock music, hip hop, guitars, pianos, violins, drums, painting, sculpture,
+photography, poetry, novels, grammar, latin, french, spanish verbs, german nouns, chinese,
+esperanto, sign language, etymology, idioms, commas, haikus, limericks, sonnets, riddles
+""")
+
+THINGS = _split("""
+a volcano, a rainbow, a tornado, an atom, a molecule, a cell, a gene, a virus, a vaccine, a muscle,
+an engine, a battery, a magnet, a laser, a transistor, a rocket, a planet, a star, a comet,
+a galaxy, a mammal, a reptile, an insect, a whale, a penguin, a kangaroo, a giraffe, a platypus,
+a verb, a noun, an adjective, a metaphor, a sonnet, a haiku, a symphony, a sonata, a chord,
+a mortgage, a loan, a stock, a bond, a tax, a budget, a contract, a lawyer, a judge, a senator,
+a democracy, a monarchy, a republic, an empire, a colony, a war, a treaty, a pyramid, a castle,
+a cathedral, a mosque, a temple, a bridge, a tunnel, a dam, a skyscraper, a triangle, a circle,
+a prime number, a fraction, an integral, a matrix, a vector, a square root, a logarithm,
+a croissant, a burrito, a bagel, a pancake, a smoothie, a cocktail, a latte, a pretzel, a taco,
+a virgin, a wizard, a zombie, a ghost, a mermaid, a unicorn, a samurai, a ninja, a pirate,
+a guitar, a trumpet, a violin, a saxophone, a camera, a telescope, a microscope, a thermometer,
+a fever, a migraine, an allergy, an ulcer, a stroke, a sprain, a rash, a cavity, a concussion,
+a pointer, a class in java, a linked list, a database, a compiler, a firewall, a web framework,
+a penalty kick, an offside, a home run, a birdie, a slam dunk, a marathon, a triathlon
+""")
+
+VERBS = _split("""
+bake, cook, fry, boil, grill, roast, peel, chop, knit, sew, crochet, iron, wash, clean, paint,
+draw, sketch, sculpt, build, repair, fix, replace, remove, buy, sell, rent, return, wrap, plant,
+grow, water, prune, harvest, feed, train, groom, walk, catch, hunt, ride, drive, park, fly, sail,
+play, learn, practice, teach, study, memorize, translate, pronounce, write, read, publish,
+calculate, solve, prove, measure, weigh, convert, design, sharpen, polish, varnish, weld, solder,
+cure, treat, heal, prevent, diagnose, massage, tie, fold, throw, juggle, cut, style, dye, braid
+""")
+
+OBJECTS = _split("""
+a cake, bread, an omelette, rice, a chicken, pasta, a steak, potatoes, a sweater, a scarf, socks,
+a shirt, a dress, the dishes, the carpet, the windows at home, a wall, a fence, a house, a shed,
+a roof, a door lock, a toilet, a sink, a light bulb, a bicycle, a motorbike, a car, a tyre,
+a lawn, tomatoes, roses, an apple tree, a hedge, a puppy, a kitten, a horse, a parrot, goldfish,
+a plane, a boat, a kite, the guitar, the piano, the drums, chess, poker, football, spanish,
+french, chinese, a poem, a novel, a letter, an essay, a cv, a speech, a song, a love letter,
+a quadratic equation, an integral, a triangle's area, the volume of a sphere, a percentage,
+a logo, a website, a poster, a knife, wood, metal, a cold, a headache, back pain, acne, a fever,
+a knot, paper planes, a ball, hair, a beard, a wedding, a birthday party, a holiday, a budget,
+tax forms, a used car, a flat, a suit, a phone contract, a robot, a snowman, a sandcastle
+""")
+
+# Verbs of the app's own questions with objects from elsewhere: the object has to decide.
+NEAR_ACTIONS = _split("""
+start a business, start a band, start a fire, start a blog, start a diet, start my car,
+start a conversation with a girl, stop smoking, stop drinking, stop a nosebleed, stop crying,
+stop hiccups, stop a dog from barking, stop procrastinating, install photoshop, install a dishwasher,
+install python on windows, install ubuntu, install a printer, run a marathon, run faster,
+run a restaurant, run for president, open a bottle of wine, open a bank account, open a jar,
+open a shop, close a deal, close my bank account, share a room, share photos on my phone,
+change a diaper, change a light bulb, change my hairstyle, change jobs, change my name legally,
+change the oil in my car, add fractions, add a column in excel, add music to a video,
+add a friend on facebook, join the army, join a gym, join two tables in sql, join a band,
+choose a college, choose a wine, choose a paint colour, choose a career, switch careers,
+switch banks, connect my headphones, connect a printer, connect with people, host a dinner party,
+host a website, set up a tent, set up an email account, set the table, set my clock,
+use chopsticks, use a drill, use a compass, use instagram, make money, make friends, make coffee,
+make a paper plane, make my bed, make slime, get rich, get a visa, get a passport, get fit,
+get rid of ants, get over a breakup, get a job, edit a video, edit a photo, undo a haircut,
+find a job, find my keys, find a doctor, find true love, check my blood pressure, check my oil,
+deploy a react app, deploy to aws, call my mother, call a taxi, configure my router,
+limit my spending, remember people's names, see the northern lights, see ghosts, serve tea,
+serve in tennis, build muscle, build a treehouse, create a logo, launch a rocket, quit my job,
+turn off my alarm, turn lead into gold, kill weeds, kill a wasp, print on both sides, exit a loop in c,
+write a sql query, write a bash script, write a for loop, write a unit test in java, sort an array,
+reverse a string, center a div, parse json in go, scrape a website, train a neural network,
+""")
+
+QUESTIONS = _split("""
+what's the weather today, will it rain tomorrow, is it cold outside, what day is it,
+what's the date today, what year is it, what's the news, who won the game last night,
+who won the election, how much is gold worth, what's the stock price of apple, is it a holiday,
+what's the traffic like, what is the exchange rate of the euro, when does the sun set,
+who is the king of england, who is the queen of denmark, who is the pope, who invented the telephone,
+who discovered america, who built the pyramids, who wrote don quixote, who composed the ninth symphony,
+who was the first man on the moon, who is the tallest person, who is taylor swift, who killed kennedy,
+when did rome fall, when was the french revolution, when did the titanic sink, when was mozart born,
+where is timbuktu, where do penguins live, where is the eiffel tower, where can i buy shoes,
+where do babies come from, where is the nearest pharmacy, where was einstein born,
+why do birds sing, why is grass green, why do leaves fall, why do we dream, why is the sea salty,
+why do people lie, why do we yawn, why is blood red, why do onions make you cry, why are flamingos pink,
+how old is the earth, how far is the sun, how deep is the ocean, how fast is light, how big is russia,
+how many people live in china, how many bones are in the body, how many days has february,
+how many states are in the usa, how many legs has a spider, how tall is the eiffel tower,
+how long do turtles live, how much does an elephant weigh, how hot is lava, how high is k2,
+what is the capital of france, what is the capital of peru, what is the capital of australia,
+what is the longest river, what is the largest country, what is the highest mountain,
+what is the fastest animal, what is the currency of japan, what language do they speak in brazil,
+what is the chemical formula of water, what is the speed of light, what is the atomic number of gold,
+what causes thunder, what causes cancer, what happens after death, what do pandas eat,
+what is love, what is art, what is time, what is money, what is consciousness, what is truth,
+what should i eat tonight, what should i wear, what should i buy my wife, what car should i buy,
+what shall i do with my life, what do you think about trump, what do you think of religion,
+do you believe in god, do you like music, do you like pizza, do you eat, do you sleep, do you dream,
+can you dance, can you sing, can you cook, can you drive, can you see me, can you draw, can you fly,
+can you call me, can you google that, can you open a website, can you send an email, can you read my files,
+can you book a table, can you remind me tomorrow, can you play chess with me, can you do magic,
+should i get married, should i quit my job, should i invest in gold, should i buy a house,
+should i see a doctor, should i learn java, is coffee healthy, is the earth flat, is sugar bad for me,
+is there life on mars, is time travel possible, is santa real, is meat bad for the climate,
+are cats better than dogs, are vaccines safe, are carrots healthy, am i pretty, am i sick,
+i feel sad, i am lonely, i have a headache, my stomach hurts, my girlfriend left me, i can't sleep,
+i lost my keys, my car won't start, i am hungry, i am bored, my boss is mean, i failed my exam,
+i want to die, i hurt myself, my dog is sick, i need a doctor, i have a fever, my tooth hurts,
+good recipe for dinner, cheap flights to spain, best phone of the year, best restaurant in town,
+best movie ever, best book to read, top ten songs, world cup results, nba scores, election results,
+lottery numbers, weather forecast, bitcoin price, latest news, horoscope for leo, train times,
+which film should i watch, which country is the biggest, which planet is closest to the sun,
+which is the best phone, which vitamin is in oranges, which language is the hardest,
+turn on the lights, set a timer, call my mom, open spotify, take a picture, buy milk, send a text,
+order a taxi, search the web, open the door, start the washing machine, turn up the heating,
+let's play a game, let's talk about life, let's roleplay, pretend you are a pirate, act like a doctor,
+be my girlfriend, sing me a song, tell me a secret, tell me a fairy tale, tell me a bedtime story,
+tell me the future, tell me a fun fact, give me a quote, give me advice, give me a workout plan,
+give me a diet plan, give me a gift idea, give me a list of synonyms, give me ten baby names,
+make a shopping list, make a meal plan, make me a website, make me a logo, make an image of a sunset,
+code a snake game, debug this code, write a program, write some code, write me a story, write a letter,
+write a song, write an essay about freedom, write a haiku, write a limerick, write my cv, write a review,
+correct my grammar, check my spelling in this essay, proofread my text, rewrite this paragraph,
+shorten this article, summarize this book, summarize the bible, translate this into french,
+translate hello to italian, translate the word house, what is dog in french, how do you say yes in russian,
+what is the opposite of hot, give me a rhyme for love, a word that rhymes with moon,
+solve this equation, what is the derivative of sine, simplify this fraction, factor this polynomial,
+what is the integral of x, what is the cube root of 27, is 91 a prime number, convert miles to km,
+how many feet in a mile, how many grams in an ounce, what is 15 percent of 80
+""")
+
+SUBJECT_PATTERNS = (
+    "tell me about {}", "what do you know about {}", "explain {}", "what is {}", "what are {}",
+    "tell me something about {}", "what about {}", "{}?", "{}", "describe {}", "how does {} work",
+    "how do {} work", "let's talk about {}", "do you like {}", "what do you think about {}",
+    "who invented {}", "when was {} invented", "why is {} important", "the history of {}",
+    "teach me {}", "i want to learn about {}", "give me facts about {}", "a fact about {}",
+    "i love {}", "is {} good for you", "write a text about {}", "write an essay about {}",
+    "write a poem about {}", "a story about {}", "tell me a story about {}", "a joke about {}",
+    "can you explain {} to me", "what's {}", "whats {}", "define {}", "how do i learn {}",
+    "what can you tell me about {}", "how old is {}", "where is {}", "who is {}", "i hate {}",
+    "recommend a book about {}", "what's the best thing about {}", "are you interested in {}",
+    "how much does {} cost", "where can i buy {}", "who is the best at {}", "what causes {}",
+    "give me a summary of {}", "i have a question about {}", "can i ask you about {}",
+    "what is the difference between {} and {}", "{} or {}?", "which is better, {} or {}",
+    "help me with {}", "how big is {}", "how many kinds of {} are there", "what is the meaning of {}",
+    "what does {} mean", "meaning of {}", "how would you describe {}", "what is {} used for",
+)  # fmt: skip
+ACTION_PATTERNS = (
+    "how do i {}", "how can i {}", "how to {}", "help me {}", "can you {}", "please {}", "{}",
+    "i want to {}", "i need to {}", "what's the best way to {}", "show me how to {}", "could you {}",
+    "teach me how to {}", "is it hard to {}", "how long does it take to {}", "should i {}",
+    "tell me how to {}", "can you help me {}", "i'd like to {}", "is it possible to {}",
+    "where can i learn to {}", "how would you {}", "why should i {}", "what do i need to {}",
+)  # fmt: skip
+INVENTED_PATTERNS = (
+    "what is {}", "what is a {}", "who is {}", "who was {}", "where is {}", "tell me about {}",
+    "explain {}", "what are {}s", "what does {} mean", "{}", "{}?", "how do i {} a {}", "how do i {}",
+    "what is the {} of {}", "who invented the {}", "write a {} about {}", "do you know {}",
+    "how does a {} work", "have you heard of {}", "what's the capital of {}", "is {} in {}",
+    "can you {} my {}", "give me a {}", "i need a {}", "how do i use {}", "how do i install {}",
+    "why is my {} so {}", "when was {} born", "which {} is the best", "how many {}s are in a {}",
+)  # fmt: skip
+
+
+def refusal_message(rng: random.Random) -> str:
+    """A message from outside the guide's field."""
+    kind = rng.random()
+    if kind < 0.38:
+        pattern = rng.choice(SUBJECT_PATTERNS)
+        subjects = (*SUBJECTS, *THINGS)
+        return _fill(pattern, [rng.choice(subjects) for _ in range(pattern.count("{}"))])
+    if kind < 0.52:
+        return _fill(
+            rng.choice(ACTION_PATTERNS), [f"{rng.choice(VERBS)} {rng.choice(OBJECTS)}"]
+        )
+    if kind < 0.62:
+        return _fill(rng.choice(ACTION_PATTERNS), [rng.choice(NEAR_ACTIONS)])
+    if kind < 0.76:
+        pattern = rng.choice(INVENTED_PATTERNS)
+        return _fill(pattern, [invented_word(rng) for _ in range(pattern.count("{}"))])
+    return rng.choice(QUESTIONS)
+
+
+def _fill(pattern: str, values: list[str]) -> str:
+    return pattern.format(*values)

@@ -1,0 +1,164 @@
+"""Small things the guide can do on request: repeat, spell, add up, compare."""
+
+import random
+
+from training.text import words as w
+from training.text.noise import typed
+
+_NUMBER_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty"
+).split()
+
+_REPEAT = (
+    "repeat after me: {v}", "repeat {v}", "say {v}", 'say "{v}"', "repeat: {v}", "echo {v}",
+    "repeat this: {v}", "please say {v}", "can you say {v}", "repeat the following: {v}",
+    "can you repeat {v}", "say the words {v}", "write {v}", "copy {v}", "repeat the words {v}",
+    "say after me: {v}", "please write: {v}", "say this: {v}", "could you repeat this: {v}",
+    "repeat exactly: {v}", 'repeat "{v}"', "say the word {v}", "type {v}", "print {v}", "say: {v}",
+    "now say {v}", "i want you to say {v}", "just say {v}", "write this down: {v}", "copy this: {v}",
+    "can you copy this sentence: {v}", "repeat what i say: {v}", "say back {v}", "echo this: {v}",
+    "parrot this: {v}", "please echo: {v}", "tell me this again: {v}", "would you say {v}",
+)  # fmt: skip
+_SPELL = (
+    "spell {v}", "how do i spell {v}", "can you spell {v}", "spell the word {v}", "please spell {v}",
+    "how is {v} spelled", "how is {v} written", "spell {v} for me", "what is the spelling of {v}",
+    'spell "{v}"', "what letters are in {v}", "how to spell {v}", "spelling of {v}", "{v}, spell it",
+    "could you spell {v}", "give me the letters of {v}", "how does one spell {v}", "now spell {v}",
+    "which letters make up {v}", "tell me how {v} is spelled", "i want you to spell {v}",
+    "spell me {v}", "how would you spell {v}", "letters of {v}", "do you know how to spell {v}",
+    "can you tell me how to spell the word {v}", "spell out {v}", "spell out the word {v}",
+)  # fmt: skip
+_ADD = (
+    "what is {a} + {b}", "{a} + {b}", "{a}+{b}", "{a} plus {b}", "what is {a} plus {b}", "{a}+{b}=",
+    "add {a} and {b}", "what's {a} + {b}", "how much is {a} + {b}", "{a} + {b} = ?", "{a} and {b} makes",
+    "sum of {a} and {b}", "the sum of {a} and {b}", "how much is {a} and {b}", "calculate {a} + {b}",
+    "can you add {a} to {b}", "what do {a} and {b} make", "compute {a}+{b}", "add {a} to {b}",
+    "what do i get when i add {a} and {b}", "{a} plus {b} is", "what does {a} + {b} equal",
+    "tell me {a} + {b}", "how much are {a} and {b} together", "do you know what {a} + {b} is",
+    "i have {a} coins and find {b} more, how many are there", "whats {a}+{b}", "what's {a}+{b}",
+    "if you have {a} eggs and buy {b} more, how many eggs", "solve {a} + {b}", "total of {a} and {b}",
+    "there are {a} birds and {b} more come, how many birds are there", "please add up {a} and {b}",
+)  # fmt: skip
+_SUBTRACT = (
+    "what is {a} - {b}", "{a} - {b}", "{a}-{b}", "{a} minus {b}", "what is {a} minus {b}", "{a}-{b}=",
+    "what's {a} - {b}", "how much is {a} - {b}", "{a} - {b} = ?", "take {b} from {a}", "{a} less {b}",
+    "take away {b} from {a}", "calculate {a} - {b}", "what is left of {a} when i take {b}",
+    "what's the difference between {a} and {b}", "compute {a}-{b}", "what does {a} - {b} equal",
+    "i have {a} coins and lose {b}, how many are left", "subtract {b} from {a}", "whats {a}-{b}",
+    "if i have {a} cookies and eat {b}, how many are left", "solve {a} - {b}", "tell me {a} minus {b}",
+    "there are {a} birds and {b} fly away, how many remain", "how much is {a} minus {b}",
+)  # fmt: skip
+_MULTIPLY = (
+    "what is {a} * {b}", "{a} * {b}", "{a}*{b}", "{a} times {b}", "what is {a} times {b}", "{a} x {b}",
+    "multiply {a} and {b}", "what's {a} * {b}", "how much is {a} times {b}", "{a} * {b} = ?",
+    "{a} multiplied by {b}", "calculate {a} * {b}", "product of {a} and {b}", "what is {a}x{b}",
+    "what does {a} times {b} make", "multiply {a} by {b}", "compute {a} x {b}", "whats {a}*{b}",
+    "what do i get from {a} times {b}", "tell me {a} times {b}", "solve {a} * {b}",
+)  # fmt: skip
+_BIGGER = (
+    "which is bigger, {a} or {b}", "which is larger, {a} or {b}", "what is bigger, {a} or {b}",
+    "which number is bigger: {a} or {b}", "which is greater, {a} or {b}", "is {a} or {b} bigger",
+    "what is more, {a} or {b}", "which is more, {a} or {b}", "the bigger of {a} and {b}",
+    "which of {a} and {b} is larger", "bigger: {a} or {b}", "max of {a} and {b}", "{a} or {b}, which is more",
+    "who is bigger, {a} or {b}", "compare {a} and {b}", "what's larger, {a} or {b}",
+    "tell me the larger of {a} and {b}", "which is the higher number, {a} or {b}",
+    "what is the larger number, {a} or {b}", "of {a} and {b}, which is bigger",
+)  # fmt: skip
+_SMALLER = (
+    "which is smaller, {a} or {b}", "which is less, {a} or {b}", "what is smaller, {a} or {b}",
+    "which number is smaller: {a} or {b}", "is {a} or {b} smaller", "what is less, {a} or {b}",
+    "the smaller of {a} and {b}", "which of {a} and {b} is smaller", "smaller: {a} or {b}",
+    "min of {a} and {b}", "which is the lower number, {a} or {b}", "what's less, {a} or {b}",
+    "tell me the smaller of {a} and {b}", "of {a} and {b}, which is the smaller one",
+)  # fmt: skip
+_IS_MORE = ("is {a} bigger than {b}", "is {a} greater than {b}", "is {a} more than {b}",
+            "is {a} larger than {b}", "is {a} > {b}", "{a} > {b}?", "would you say {a} is more than {b}",
+            "is {a} higher than {b}", "is it true that {a} is bigger than {b}")  # fmt: skip
+_IS_LESS = ("is {a} smaller than {b}", "is {a} less than {b}", "is {a} lower than {b}",
+            "is {a} < {b}", "{a} < {b}?", "is it true that {a} is less than {b}")  # fmt: skip
+
+
+def repeat(rng: random.Random) -> tuple[str, str]:
+    """A request to say something, and the reply."""
+    text = phrase(rng)
+    asked = typed(rng, rng.choice(_REPEAT), frame=0.0)
+    asked = asked if asked.endswith(("{v}", '"')) else asked.rstrip("?!. ")
+    return asked.format(v=text), f"Here you go: {text}"
+
+
+def phrase(rng: random.Random) -> str:
+    """A few words, usual and invented, in no order that could be guessed."""
+    count = rng.choice((1, 1, 2, 3, 3, 4, 5, 6, 7, 9, 12))
+    pools = (w.COMMON, w.FILLERS, w.NAMES, w.COLOURS, w.FOODS)
+    picked = []
+    for _ in range(count):
+        draw = rng.random()
+        if draw < 0.35:
+            picked.append(w.invented_word(rng))
+        elif draw < 0.42:
+            picked.append(w.number(rng, (1, 3)))
+        else:
+            picked.append(rng.choice(rng.choice(pools)))
+    text = " ".join(picked)
+    if count > 2 and rng.random() < 0.2:
+        at = rng.randrange(1, count)
+        text = " ".join(picked[:at]) + ", " + " ".join(picked[at:])
+    if rng.random() < 0.25:
+        text = text[0].upper() + text[1:]
+    return text + rng.choice(("", "", "", "!", ".")) if count > 2 else text
+
+
+def spell(rng: random.Random) -> tuple[str, str]:
+    """A request to spell a word, and the reply."""
+    word = rng.choice(w.COMMON) if rng.random() < 0.45 else w.invented_word(rng)
+    if rng.random() < 0.15:
+        word = rng.choice((*w.NAMES, *w.ANIMALS, *w.COLOURS, *w.FOODS, *w.JOBS)).split()[0]
+    if rng.random() < 0.1:
+        word = word.capitalize()
+    asked = typed(rng, rng.choice(_SPELL), frame=0.1).format(v=word)
+    return asked, f"The word {word} is spelled {'-'.join(word.lower())}."
+
+
+def add_up(rng: random.Random) -> tuple[str, str]:
+    """A small sum, difference or product, and the reply."""
+    draw = rng.random()
+    top = 20 if rng.random() < 0.35 else 99
+    a, b = rng.randint(0, top), rng.randint(0, top)
+    if draw < 0.5:
+        patterns, sign, result = _ADD, "+", a + b
+    elif draw < 0.8:
+        a, b = max(a, b), min(a, b)
+        patterns, sign, result = _SUBTRACT, "-", a - b
+    else:
+        a, b = rng.randint(0, 12), rng.randint(0, 12)
+        patterns, sign, result = _MULTIPLY, "*", a * b
+    asked = typed(rng, rng.choice(patterns), frame=0.12)
+    return asked.format(a=_figure(rng, a), b=_figure(rng, b)), f"{a} {sign} {b} = {result}."
+
+
+def _figure(rng: random.Random, value: int) -> str:
+    if value < len(_NUMBER_WORDS) and rng.random() < 0.12:
+        return _NUMBER_WORDS[value]
+    return str(value)
+
+
+def compare(rng: random.Random) -> tuple[str, str]:
+    """A question which of two numbers is larger, and the reply."""
+    top = rng.choice((10, 20, 100, 100, 1000))
+    a, b = rng.randint(0, top), rng.randint(0, top)
+    if rng.random() < 0.1:
+        b = int(str(a)[::-1])
+    high, low = max(a, b), min(a, b)
+    kind = rng.randrange(4)
+    patterns = (_BIGGER, _SMALLER, _IS_MORE, _IS_LESS)[kind]
+    asked = typed(rng, rng.choice(patterns), frame=0.12).format(a=a, b=b)
+    if a == b:
+        return asked, f"They are equal: {a} and {b}."
+    if kind == 0:
+        return asked, f"The bigger one is {high}; {low} is smaller."
+    if kind == 1:
+        return asked, f"The smaller one is {low}; {high} is bigger."
+    relation = "bigger" if a > b else "smaller"
+    answer = "Yes" if (a > b) == (kind == 2) else "No"
+    return asked, f"{answer}, {a} is {relation} than {b}."

@@ -1,0 +1,275 @@
+"""Train the guide: dialogues without end in, checkpoint out.
+
+    python -m training.train --out runs/guide            # start, or go on where it stopped
+
+The run is deterministic by seed: dialogue number n is always the same, batches are made from
+dialogues in order, and a checkpoint remembers how many were used.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from training.model import new_model
+from training.text.dialogues import Message, dialogues
+from training.tokenizer import ASSISTANT, CONTEXT, END, load_tokenizer
+
+IGNORED = -100  # label of tokens that the guide does not write
+POOL = 512  # dialogues sorted by length together, so that batches need little padding
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does; kept in its checkpoint, so that a resumed run is the same run."""
+
+    steps: int = 9000
+    tokens: int = 4096  # per step, padding included
+    warmup: int = 150  # steps
+    decay: float = 0.4  # the last part of the run, in which the learning rate falls to 0
+    lr: float = 2e-3  # of the matrices in the blocks (Muon); also of everything else (AdamW)
+    weight_decay: float = 0.02
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Dialogues side by side, padded on the right; labels only where the guide speaks."""
+
+    token_ids: Tensor
+    labels: Tensor
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, messages: list[Message]) -> tuple[list[int], list[int]]:
+    """Token ids and labels of a dialogue, cut at the context; the same ids as the template's."""
+    end = tokenizer.convert_tokens_to_ids(END)
+    pieces = [
+        m["content"].strip() if m["role"] == "assistant" else " " + m["content"].strip()
+        for m in messages
+    ]
+    encoded = tokenizer.backend_tokenizer.encode_batch(pieces, add_special_tokens=False)
+    token_ids: list[int] = []
+    labels: list[int] = []
+    for message, encoding in zip(messages, encoded, strict=True):
+        role = tokenizer.convert_tokens_to_ids(f"<|{message['role']}|>")
+        spoken = [*encoding.ids, end]
+        token_ids += [role, *spoken]
+        is_guide = role == tokenizer.convert_tokens_to_ids(ASSISTANT)
+        labels += [IGNORED, *(spoken if is_guide else [IGNORED] * len(spoken))]
+    return token_ids[:CONTEXT], labels[:CONTEXT]
+
+
+def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, pools_done: int) -> Iterator[tuple[int, Batch]]:
+    """Batches of about `plan.tokens` tokens, each with the number of its pool."""
+    stream = dialogues(plan.seed, pools_done * POOL)
+    pool = pools_done
+    while True:
+        encoded = [encode(tokenizer, next(stream)) for _ in range(POOL)]
+        for group in _groups(encoded, plan, pool):
+            yield pool, _padded(group, tokenizer.pad_token_id)
+        pool += 1
+
+
+def _groups(
+    encoded: list[tuple[list[int], list[int]]], plan: Plan, pool: int
+) -> list[list[tuple[list[int], list[int]]]]:
+    """Dialogues of like length together, the groups in random order."""
+    groups: list[list[tuple[list[int], list[int]]]] = [[]]
+    for item in sorted(encoded, key=lambda item: len(item[0])):
+        if groups[-1] and len(item[0]) * (len(groups[-1]) + 1) > plan.tokens:
+            groups.append([])
+        groups[-1].append(item)
+    order = torch.randperm(
+        len(groups), generator=torch.Generator().manual_seed(plan.seed * 1_000_003 + pool)
+    )
+    return [groups[index] for index in order.tolist()]
+
+
+def _padded(group: list[tuple[list[int], list[int]]], pad: int) -> Batch:
+    width = max(len(ids) for ids, _ in group)
+    return Batch(
+        torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in group]),
+        torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in group]),
+    )
+
+
+def batch_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
+    """Mean loss over the guide's tokens; the head runs only where it is needed."""
+    hidden = model.model(batch.token_ids, use_cache=False).last_hidden_state
+    labels = batch.labels[:, 1:]
+    wanted = labels != IGNORED
+    logits = model.lm_head(hidden[:, :-1][wanted])
+    return cross_entropy(logits.float(), labels[wanted])
+
+
+def learning_rate(plan: Plan, step: int) -> float:
+    """The factor on the learning rate: a ramp up, a plateau, a straight line down to 0."""
+    falling = max(1, int(plan.steps * plan.decay))
+    return min(1.0, (step + 1) / plan.warmup, (plan.steps - step) / falling)
+
+
+def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks, AdamW for embeddings and norms."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    return [
+        torch.optim.Muon(
+            matrices,
+            lr=plan.lr,
+            weight_decay=plan.weight_decay,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(rest, lr=plan.lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+class Run:
+    """A training run with its state in a folder."""
+
+    def __init__(self, folder: Path, tokenizer: PreTrainedTokenizerFast, plan: Plan, device: str):
+        self.folder, self.tokenizer, self.plan, self.device = folder, tokenizer, plan, device
+        self.model = new_model(tokenizer, plan.seed).to(device)
+        self.optimizers = optimizers(self.model, plan)
+        self.step = 0
+        self.pool = 0  # pools of dialogues used up
+        self.losses: list[float] = []
+        self.seconds = 0.0
+        self.tokens = 0
+        if self.checkpoint.exists():
+            self._load()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def _load(self) -> None:
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if state["plan"] != asdict(self.plan):
+            raise SystemExit(f"{self.checkpoint} belongs to another plan: {state['plan']}")
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.pool, self.losses = state["step"], state["pool"], state["losses"]
+        self.seconds, self.tokens = state["seconds"], state["tokens"]
+
+    def save(self) -> None:
+        """Write the checkpoint; a stop in the middle leaves the old one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.checkpoint.with_suffix(".tmp")
+        state = {
+            "plan": asdict(self.plan),
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "pool": self.pool,
+            "losses": self.losses,
+            "seconds": self.seconds,
+            "tokens": self.tokens,
+        }
+        torch.save(state, temporary)
+        temporary.replace(self.checkpoint)
+
+    def train(self, save_every: int = 250) -> None:
+        """Go on to the last step; saves between pools, so that a resumed run sees each once."""
+        bar = tqdm(total=self.plan.steps, initial=self.step, unit="step", mininterval=5)
+        last_saved = self.step
+        started = time.monotonic()
+        for pool, batch in batches(self.tokenizer, self.plan, self.pool):
+            if pool != self.pool:
+                self.pool = pool
+                if self.step - last_saved >= save_every:
+                    self.seconds += time.monotonic() - started
+                    started, last_saved = time.monotonic(), self.step
+                    self.save()
+            if self.step >= self.plan.steps:
+                break
+            self._take_step(batch)
+            bar.update()
+            if self.step % 25 == 0:
+                recent = self.losses[-100:]
+                bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}")
+        bar.close()
+        self.seconds += time.monotonic() - started
+        self.save()
+
+    def _take_step(self, batch: Batch) -> None:
+        factor = learning_rate(self.plan, self.step)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.plan.lr * factor
+        batch = Batch(batch.token_ids.to(self.device), batch.labels.to(self.device))
+        with torch.autocast(self.device, torch.bfloat16):
+            loss = batch_loss(self.model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise SystemExit(f"the loss is {value} at step {self.step}; lower the learning rate")
+        self.losses.append(value)
+        self.tokens += batch.token_ids.numel()
+        self.step += 1
+
+
+def plot_losses(losses: list[float], path: Path) -> None:
+    """The loss over the steps, smoothed, as a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    width = max(1, len(losses) // 200)
+    smooth = [sum(losses[i : i + width]) / width for i in range(0, len(losses) - width + 1, width)]
+    figure, axes = pyplot.subplots(figsize=(6, 3.2))
+    axes.plot([i * width for i in range(len(smooth))], smooth, linewidth=1)
+    axes.set(yscale="log", xlabel="step", ylabel="loss on the guide's tokens", title="Training")
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    pyplot.close(figure)
+
+
+def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write what is shipped: weights in bf16, tokenizer, configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shipped = new_model(tokenizer, 0)
+    shipped.load_state_dict(model.state_dict())
+    shipped.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
+
+
+def main() -> None:
+    """Command line: train, or go on training."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tokenizer", type=Path, default=Path("models/guide"))
+    parser.add_argument("--out", type=Path, default=Path("runs/guide"), help="checkpoint folder")
+    parser.add_argument("--export", type=Path, help="write the finished model to this folder")
+    parser.add_argument("--steps", type=int, default=Plan().steps)
+    parser.add_argument("--lr", type=float, default=Plan().lr)
+    parser.add_argument("--seed", type=int, default=Plan().seed)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    plan = Plan(steps=args.steps, lr=args.lr, seed=args.seed)
+    run = Run(args.out, load_tokenizer(args.tokenizer), plan, device)
+    run.train()
+    plot_losses(run.losses, args.out / "loss.png")
+    if args.export:
+        export(run.model, run.tokenizer, args.export)
+
+
+if __name__ == "__main__":
+    main()
