@@ -53,11 +53,11 @@ $(PY):
 # A stamp is older than its requirements file exactly when something has to be installed.
 $(RUN_STAMP): requirements.txt | $(PY)
 	@echo "Installing what the app needs (once; a few minutes)."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --prefer-binary -r requirements.txt
+	@$(PY) -m pip install --disable-pip-version-check --prefer-binary -r requirements.txt
 	@touch $@
 
 $(DEV_STAMP): requirements.txt requirements-dev.txt | $(PY)
 	@echo "Installing what the app and its tests need (once; a few minutes)."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --prefer-binary \
+	@$(PY) -m pip install --disable-pip-version-check --prefer-binary \
 		-r requirements.txt -r requirements-dev.txt
 	@touch $@ $(RUN_STAMP)

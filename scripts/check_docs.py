@@ -75,7 +75,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     },
 }
 
-BLOCK = re.compile(r"(?s)(<!-- made: (?P<name>[^>]+?) -->\n).*?(?P<end>\n<!-- end -->)")
+BLOCK = re.compile(r"(?s)(<!-- made: (?P<name>[^>]+?) -->\n).*?<!-- end -->")
 
 
 def _filled(path: Path, text: str) -> str:
@@ -83,7 +83,7 @@ def _filled(path: Path, text: str) -> str:
         name = match["name"]
         if name not in BLOCKS:
             sys.exit(f"{path}: nothing makes the block {name!r}; known: {', '.join(BLOCKS)}")
-        return f"{match[1]}{BLOCKS[name]()}{match['end']}"
+        return f"{match[1]}{BLOCKS[name]()}\n<!-- end -->"
 
     return BLOCK.sub(fill, text)
 

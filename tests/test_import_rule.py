@@ -32,7 +32,7 @@ SHARED = {
     "transport",
     "wire",
 }
-CLIENT_SIDE = {"client", "model", "routing", "sampling", "session", "text"}
+CLIENT_SIDE = {"client", "link", "model", "routing", "sampling", "session", "text"}
 
 # The engine's modules that an application may import; the rest are its internals.
 PUBLIC = {"", "client", "config", "core", "errors", "session", "text"}
