@@ -363,20 +363,17 @@ async def _serve(arguments: argparse.Namespace) -> int:
     from farmesh.node import FarNode
 
     async with FarNode(config) as node:
-        _say_ready(
-            f"Serving blocks {node.info.span} of {arguments.checkpoint}",
-            node.addresses,
-            arguments.checkpoint,
-            arguments.peers or node.addresses,
-        )
+        model = arguments.checkpoint + (f" --prefix {arguments.prefix}" if arguments.prefix else "")
+        what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
+        _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
         await asyncio.Event().wait()
     return 0
 
 
-def _say_ready(what: str, addresses: Sequence[str], checkpoint: str, peers: Sequence[str]) -> None:
+def _say_ready(what: str, addresses: Sequence[str], model: str, peers: Sequence[str]) -> None:
     """Tell a person and a supervising process: an address alone on a line means ready."""
     print(f"{what}. Its address:", *addresses, sep="\n")
-    print(f"Add a node with:\n  python -m farmesh serve {checkpoint} --peers {' '.join(peers)}")
+    print(f"Add a node with:\n  python -m farmesh serve {model} --peers {' '.join(peers)}")
     print("Ctrl-C ends it.", flush=True)
 
 
