@@ -1,0 +1,99 @@
+"""FarMesh: run large language models together, block by block, over a swarm of nodes.
+
+The public names are imported when first used, so that ``import farmesh`` stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from farmesh.client import FarMeshClient
+    from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
+    from farmesh.core import (
+        Event,
+        FinishReason,
+        GenerationFinished,
+        GenerationStats,
+        Hop,
+        NodeInfo,
+        NodeState,
+        PrefillProgress,
+        Rerouted,
+        Route,
+        RouteFound,
+        SamplingParams,
+        Span,
+        SwarmSnapshot,
+        TokenGenerated,
+        WaitingForBlocks,
+        WaitingForCache,
+    )
+    from farmesh.errors import FarMeshError
+    from farmesh.node import FarNode
+    from farmesh.p2p import Bootstrap
+    from farmesh.session import InferenceSession
+
+_HOMES = {
+    "farmesh.client": ("FarMeshClient",),
+    "farmesh.config": ("BootstrapConfig", "ClientConfig", "NodeConfig"),
+    "farmesh.core": (
+        "Event",
+        "FinishReason",
+        "GenerationFinished",
+        "GenerationStats",
+        "Hop",
+        "NodeInfo",
+        "NodeState",
+        "PrefillProgress",
+        "Rerouted",
+        "Route",
+        "RouteFound",
+        "SamplingParams",
+        "Span",
+        "SwarmSnapshot",
+        "TokenGenerated",
+        "WaitingForBlocks",
+        "WaitingForCache",
+    ),
+    "farmesh.errors": ("FarMeshError",),
+    "farmesh.node": ("FarNode",),
+    "farmesh.p2p": ("Bootstrap",),
+    "farmesh.session": ("InferenceSession",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - grouped by module, as above
+    "FarMeshClient",
+    "BootstrapConfig",
+    "ClientConfig",
+    "NodeConfig",
+    "Event",
+    "FinishReason",
+    "GenerationFinished",
+    "GenerationStats",
+    "Hop",
+    "NodeInfo",
+    "NodeState",
+    "PrefillProgress",
+    "Rerouted",
+    "Route",
+    "RouteFound",
+    "SamplingParams",
+    "Span",
+    "SwarmSnapshot",
+    "TokenGenerated",
+    "WaitingForBlocks",
+    "WaitingForCache",
+    "FarMeshError",
+    "FarNode",
+    "Bootstrap",
+    "InferenceSession",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -1,0 +1,373 @@
+"""FarMeshClient: joins a swarm, knows its nodes, opens inference sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+
+from farmesh.checkpoint import Checkpoint
+from farmesh.config import ClientConfig
+from farmesh.core import Hop, PeerId, Route, Span, SwarmSnapshot
+from farmesh.errors import (
+    FarMeshError,
+    HopLost,
+    HopRefused,
+    MissingBlocks,
+    SwarmUnreachable,
+    TransportError,
+)
+from farmesh.link import HopLink
+from farmesh.model import HeadBatcher, Stem
+from farmesh.p2p import libp2p_network
+from farmesh.routing import RouteHints, find_route
+from farmesh.sampling import SamplingRow
+from farmesh.session import InferenceSession
+from farmesh.transport import Network, NetworkFactory
+from farmesh.wire import StepReply, tokens_per_message
+
+if TYPE_CHECKING:
+    from farmesh.session import Chunk, _Patience
+
+logger = logging.getLogger(__name__)
+
+_SMOOTHING = 0.2  # weight of the newest observation
+_IMPATIENT_SECONDS = 1.0  # between looks at the DHT while blocks are missing
+_RETRY_SECONDS = 0.5  # between tries of nodes that did not answer
+_REFUSED_SECONDS = 1.0  # a node that was full is left alone for this long
+_MAX_BAN_SECONDS = 300.0
+_PING_LIMIT = 32  # nodes measured per look
+_DIRECT_EMBED = 16  # tokens; more are embedded in the worker thread
+
+
+@dataclass(slots=True)
+class _Ban:
+    until: float  # monotonic seconds
+    failures: int
+
+
+class FarMeshClient:
+    """A client of one model's swarm; an ``async with`` scope.
+
+    Entering loads the client's part of the checkpoint and returns; the swarm is joined in the
+    background, and sessions wait for it.
+
+    Raises on entry:
+        CheckpointError: the checkpoint cannot be used.
+        ConfigError: an address cannot be parsed.
+    """
+
+    def __init__(self, config: ClientConfig, *, network: NetworkFactory | None = None) -> None:
+        self.config = config
+        self._join = network or libp2p_network(
+            connect_timeout=config.connect_timeout,
+            initial_peers=config.initial_peers,
+            client_mode=True,
+        )
+        self._checkpoint = Checkpoint(config.checkpoint)
+        self.prefix = config.dht_prefix or self._checkpoint.default_prefix
+        self._snapshot = SwarmSnapshot(self.prefix, self._checkpoint.num_blocks)
+        self._changed = asyncio.Event()
+        self._network: Network | None = None
+        self._joined = asyncio.Event()
+        self._join_error: FarMeshError | None = None
+        self._look_now = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._rtts: dict[PeerId, float] = {}
+        self._bans: dict[PeerId, _Ban] = {}
+        self._block_seconds: dict[PeerId, float] = {}  # per decode step and block, smoothed
+        self._token_seconds: dict[PeerId, float] = {}  # per prefill token and block, smoothed
+        self._executor = ThreadPoolExecutor(
+            1, "farmesh-stem", initializer=torch.set_num_threads, initargs=(config.threads,)
+        )
+        self._stem: Stem | None = None
+        self._head: HeadBatcher | None = None
+
+    def __repr__(self) -> str:
+        state = "JOINED" if self._joined.is_set() else "JOINING"
+        return f"<FarMeshClient {state} {self.prefix}, {len(self._snapshot.online)} nodes online>"
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    @property
+    def num_blocks(self) -> int:
+        return self._checkpoint.num_blocks
+
+    @property
+    def hidden_size(self) -> int:
+        return self._checkpoint.hidden_size
+
+    @property
+    def max_context(self) -> int:
+        """Tokens that a session can hold: the model's context, within the configured limit."""
+        return min(self._checkpoint.max_context, self.config.max_session_tokens)
+
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        return self._checkpoint.eos_token_ids
+
+    @property
+    def chunk_tokens(self) -> int:
+        """Tokens of one prefill message: it must fit where pushes go."""
+        return tokens_per_message(self.hidden_size, torch.float32, self.config.prefill_chunk)
+
+    @property
+    def joined(self) -> bool:
+        """Whether a bootstrap peer has answered."""
+        return self._joined.is_set()
+
+    @property
+    def join_error(self) -> FarMeshError | None:
+        """Why joining has not succeeded so far."""
+        return self._join_error
+
+    @property
+    def snapshot(self) -> SwarmSnapshot:
+        """The swarm as last seen, with the round trips measured from here."""
+        return replace(self._snapshot, rtts=dict(self._rtts))
+
+    # --- lifetime -------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> FarMeshClient:
+        loop = asyncio.get_running_loop()
+        self._stem = await loop.run_in_executor(self._executor, Stem, self._checkpoint)
+        self._head = HeadBatcher(self._stem, self._executor)
+        self._keeper = asyncio.create_task(self._keep_joined(), name="farmesh-client")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        self._executor.shutdown(wait=True)
+
+    def session(self, max_length: int | None = None) -> InferenceSession:
+        """A new inference session; its hops are opened by its first reply."""
+        return InferenceSession(self, min(max_length or self.max_context, self.max_context))
+
+    # --- the swarm ------------------------------------------------------------------------------
+
+    async def watch(self) -> AsyncGenerator[SwarmSnapshot, None]:
+        """The snapshot now, and again whenever it changes."""
+        while True:
+            yield self.snapshot
+            await self._changed.wait()
+
+    async def refresh(self) -> SwarmSnapshot:
+        """Look at the DHT now.
+
+        Raises: SwarmUnreachable when the swarm was not joined or does not answer.
+        """
+        if self._network is None:
+            raise self._join_error or SwarmUnreachable("The swarm has not been joined yet.")
+        try:
+            nodes = await self._network.directory.lookup(self.prefix, self.num_blocks)
+        except (TimeoutError, OSError) as error:
+            raise SwarmUnreachable("The swarm's DHT does not answer.") from error
+        if nodes != self._snapshot.nodes:
+            self._snapshot = replace(self._snapshot, nodes=nodes)
+            self._news()
+        return self.snapshot
+
+    def _news(self) -> None:
+        """Wake everybody who waits for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _keep_joined(self) -> None:
+        """Join, then look at the DHT for ever; start over when joining fails."""
+        while True:
+            try:
+                async with self._join() as network:
+                    self._network, self._join_error = network, None
+                    self._joined.set()
+                    self._news()
+                    await self._keep_looking()
+            except SwarmUnreachable as error:
+                self._join_error = error
+                self._news()
+            except FarMeshError as error:  # a setting that no retry mends
+                self._join_error = error
+                self._news()
+                logger.error("%s", error)
+                return
+            finally:
+                self._network = None
+                self._joined.clear()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+                await self._measure()
+            except SwarmUnreachable as error:
+                logger.info("%s", error)
+            period = self.config.refresh_period
+            if not self._snapshot.is_complete or self._bans:
+                period = min(period, _IMPATIENT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period):
+                    await self._look_now.wait()
+            self._look_now.clear()
+
+    async def _measure(self) -> None:
+        """Round trips to the nodes, smoothed; those that do not answer lose their figure."""
+        nodes = self._snapshot.online[:_PING_LIMIT]
+        await asyncio.gather(*(self._ping(node.peer_id) for node in nodes))
+
+    async def _ping(self, peer_id: PeerId) -> None:
+        if self._network is None:
+            return
+        try:
+            async with asyncio.timeout(self.config.silence_timeout):
+                rtt = await self._network.transport.ping(peer_id)
+        except (TransportError, TimeoutError):
+            self._rtts.pop(peer_id, None)
+        else:
+            self._rtts[peer_id] = _smooth(self._rtts.get(peer_id), rtt)
+
+    # --- routes (for sessions) --------------------------------------------------------------------
+
+    async def find_route(self, span: Span, tokens: int, salt: int) -> Route:
+        """The best route over ``span``, around nodes that failed lately when there is a choice.
+
+        Raises: MissingBlocks, SwarmUnreachable.
+        """
+        if not self._joined.is_set():
+            raise MissingBlocks(span, ": the swarm has not been joined yet")
+        hints = RouteHints(
+            rtts=self._rtts,
+            block_seconds=self._block_seconds,
+            avoid=self._banned(),
+            tokens=tokens,
+            salt=salt,
+        )
+        try:
+            return find_route(self._snapshot, span, hints)
+        except MissingBlocks:
+            if not hints.avoid:
+                raise
+        # Nobody else serves these blocks: perhaps the one that failed is back.
+        return find_route(self._snapshot, span, replace(hints, avoid=frozenset()))
+
+    def has_alternative(self, hop: Hop) -> bool:
+        """Whether the blocks of ``hop`` could be served without its node."""
+        try:
+            avoid = self._banned() | {hop.peer_id}
+            find_route(self._snapshot, hop.span, RouteHints(avoid=avoid))
+        except MissingBlocks:
+            return False
+        return True
+
+    async def wait_for_news(self, span: Span) -> None:
+        """Wait until the swarm changes, or a short while; asks for a look at the DHT."""
+        self._look_now.set()
+        changed = self._changed
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RETRY_SECONDS):
+                await changed.wait()
+
+    def report(self, lost: HopLost) -> None:
+        """Leave a node alone for a while; a full one shortly, a failing one ever longer."""
+        peer_id, now = lost.hop.peer_id, time.monotonic()
+        if isinstance(lost, HopRefused):
+            self._bans[peer_id] = _Ban(now + _REFUSED_SECONDS, 0)
+            return
+        ban = self._bans.get(peer_id)
+        failures = ban.failures + 1 if ban else 1
+        seconds = min(self.config.ban_seconds * 2 ** (failures - 1), _MAX_BAN_SECONDS)
+        self._bans[peer_id] = _Ban(now + seconds, failures)
+        self._block_seconds.pop(peer_id, None)
+        self._look_now.set()
+        logger.info("%s", lost)
+
+    def _banned(self) -> frozenset[PeerId]:
+        now = time.monotonic()
+        return frozenset(peer for peer, ban in self._bans.items() if ban.until > now)
+
+    # --- hops (for sessions) ----------------------------------------------------------------------
+
+    def make_link(self, hop: Hop, max_length: int) -> HopLink:
+        node = self._snapshot.node(hop.peer_id)
+        assert node is not None  # routes are made of the snapshot's nodes
+        return HopLink(hop, node, self.prefix, max_length)
+
+    async def open_link(self, link: HopLink, *, resume: bool = False) -> None:
+        """Raises: HopLost."""
+        if self._network is None:
+            raise HopLost(link.hop, "the swarm was left")
+        await link.open(
+            self._network.transport,
+            self.hidden_size,
+            resume=resume,
+            timeout=self.config.connect_timeout,
+        )
+
+    async def is_alive(self, peer_id: PeerId) -> bool:
+        """Whether a node's engine (not just its daemon) answers."""
+        if self._network is None:
+            return False
+        try:
+            async with asyncio.timeout(self.config.silence_timeout):
+                await self._network.transport.info(peer_id, "")
+        except (TransportError, TimeoutError):
+            return False
+        return True
+
+    def observe(
+        self, link: HopLink, reply: StepReply, chunk: Chunk, patience: _Patience
+    ) -> None:
+        """Learn from a reply how fast a hop is."""
+        tokens = chunk.end - chunk.start
+        seconds = reply.compute_seconds
+        if seconds is None:
+            seconds = time.monotonic() - patience.started
+        per_block = seconds / max(1, len(link.hop.span)) / tokens
+        table = self._block_seconds if tokens == 1 else self._token_seconds
+        table[link.hop.peer_id] = _smooth(table.get(link.hop.peer_id), per_block)
+        ban = self._bans.get(link.hop.peer_id)
+        if ban is not None and ban.until < time.monotonic():
+            del self._bans[link.hop.peer_id]  # it works again
+
+    def step_deadline(self, link: HopLink, tokens: int) -> float:
+        """Seconds after which a step is slow: a multiple of what was observed, at least a floor."""
+        peer_id, blocks = link.hop.peer_id, len(link.hop.span)
+        table = self._block_seconds if tokens == 1 else self._token_seconds
+        expected = table.get(peer_id, 0.1 if tokens == 1 else 0.02) * blocks * tokens
+        expected += self._rtts.get(peer_id, 0.1)
+        return max(self.config.step_timeout_floor, self.config.step_timeout_factor * expected)
+
+    # --- arithmetic (for sessions) ------------------------------------------------------------------
+
+    async def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """``[1, tokens, hidden]``"""
+        assert self._stem is not None  # inside the scope
+        if len(token_ids) <= _DIRECT_EMBED:
+            return self._stem.embed(token_ids)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._stem.embed, token_ids)
+
+    async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> int:
+        """Sample after the last position's ``[hidden]``, together with all other sessions."""
+        assert self._head is not None  # inside the scope
+        return await self._head.next_token(hidden_states, row)
+
+
+def _smooth(old: float | None, new: float) -> float:
+    return new if old is None else old + _SMOOTHING * (new - old)
+
+

@@ -1,0 +1,75 @@
+"""Frozen settings of the engine; each knob one line with unit and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from farmesh.core import Span
+from farmesh.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """How a client joins a swarm and holds its sessions."""
+
+    checkpoint: Path | str  # folder with config.json and safetensors, or a hub name
+    initial_peers: tuple[str, ...] = ()  # addresses of bootstrap peers, /ip4/…/p2p/…
+    dht_prefix: str | None = None  # None: derived from the checkpoint's name
+    threads: int = 1  # torch threads for embeddings, norm and LM head
+    refresh_period: float = 15.0  # seconds between looks at the DHT; shorter while blocks miss
+    prefill_chunk: int = 512  # tokens per prefill message, lowered to keep messages <= 2 MiB
+    connect_timeout: float = 5.0  # seconds to open a stream to a node
+    step_timeout_floor: float = 1.0  # seconds; no step is called slow sooner than this ...
+    step_timeout_factor: float = 10.0  # ... nor before this many times its observed duration
+    silence_timeout: float = 2.0  # seconds without a word before a hop is asked if it lives
+    max_reroutes: int = 8  # hops lost in a row, without a token between, before giving up
+    missing_blocks_timeout: float = 30.0  # seconds to wait for blocks that nobody serves
+    ban_seconds: float = 15.0  # first demotion of a lost node; doubles with each failure
+    use_push: bool = True  # let nodes hand activations straight to the next hop
+    max_session_tokens: int = 8192  # longest session asked for, lowered to the model's context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """What a node serves and how much of the machine it may use."""
+
+    checkpoint: Path | str  # folder with config.json and safetensors, or a hub name
+    initial_peers: tuple[str, ...] = ()  # empty: this node founds a swarm of its own
+    span: Span | None = None  # None: the blocks that the swarm serves worst
+    num_blocks: int | None = None  # how many, when the span is chosen; None: what fits
+    dht_prefix: str | None = None  # None: derived from the checkpoint's name
+    host: str = "127.0.0.1"  # address to listen on
+    port: int = 0  # TCP port to listen on; 0: a free one
+    announce: tuple[str, ...] = ()  # full addresses to announce instead of the listened one
+    identity_path: Path | None = None  # private key file, made when missing; None: a new identity
+    public_name: str | None = None  # shown to others beside the node
+    device: str = "auto"  # auto | cpu | cuda | cuda:N
+    dtype: str = "auto"  # auto: float32 on CPUs, bfloat16 on GPUs
+    threads: int = 0  # torch threads; 0: torch's default
+    cache_tokens: int = 16384  # tokens of context held in the KV cache, per block, all sessions
+    max_session_tokens: int = 131072  # longest session accepted, lowered to cache_tokens
+    max_batch_tokens: int = 512  # tokens of one packed forward
+    prefill_tokens_beside_decodes: int = 64  # prefill tokens of a tick that also decodes
+    max_queued_sessions: int = 64  # sessions that may wait for cache
+    alloc_timeout: float = 10.0  # seconds that a session waits for cache when it names no limit
+    session_grace: float = 30.0  # seconds a KV cache outlives a stream that dropped
+    update_period: float = 30.0  # seconds between announcements in the DHT
+    push_timeout: float = 5.0  # seconds for the next hop to accept a pushed activation
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port must be between 0 and 65535, not {self.port}.")
+        if self.cache_tokens < 1:
+            raise ConfigError(f"cache_tokens must be at least 1, not {self.cache_tokens}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapConfig:
+    """A peer that others join through; serves no blocks."""
+
+    host: str = "127.0.0.1"  # address to listen on
+    port: int = 0  # TCP port to listen on; 0: a free one
+    announce: tuple[str, ...] = ()  # full addresses to announce instead of the listened one
+    identity_path: Path | None = None  # private key file, made when missing
+    initial_peers: tuple[str, ...] = ()  # other bootstrap peers to join

@@ -1,0 +1,205 @@
+"""Records of the DHT: who serves which blocks. Upstream's schema, strictly typed both ways.
+
+Key ``<prefix>.<block>``, subkey the announcing peer's id, value the msgpack tuple
+``(state: int, throughput: float, map)``. Anyone may write any record, so what is read here is a
+claim: malformed entries are dropped one by one, never with their neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from hivemind.dht import DHTNode
+from hivemind.utils import get_dht_time
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from farmesh.core import NodeInfo, NodeState, PeerId, Span
+from farmesh.errors import SwarmUnreachable
+from farmesh.wire import block_uid
+
+logger = logging.getLogger(__name__)
+
+MAX_BLOCKS = 4096  # of one model; bounds what a lookup asks for
+_MAX_NAME = 128
+_REGISTRY_KEYS = ("_farmesh.models", "_petals.models")  # dashboards of both brands
+
+_Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _NodeRecord(BaseModel):
+    """The third element of a record; every key optional, unknown keys ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    start_block: Annotated[int, Field(ge=0, le=MAX_BLOCKS)] | None = None
+    end_block: Annotated[int, Field(ge=0, le=MAX_BLOCKS)] | None = None
+    public_name: str | None = None
+    version: str | None = None
+    network_rps: _Rate | None = None
+    forward_rps: _Rate | None = None
+    inference_rps: _Rate | None = None
+    adapters: tuple[str, ...] | None = None
+    torch_dtype: str | None = None
+    quant_type: str | None = None
+    using_relay: bool | None = None
+    cache_tokens_left: Annotated[int, Field(ge=0)] | None = None
+    next_pings: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    extensions: tuple[str, ...] | None = None
+
+    @field_validator("adapters", "extensions", mode="before")
+    @classmethod
+    def _sequence(cls, value: Any) -> Any:
+        return tuple(value[:64]) if isinstance(value, list | tuple) else value
+
+
+def encode_record(info: NodeInfo) -> tuple[int, float, dict[str, Any]]:
+    """The value stored under every served block; plain Python numbers only."""
+    fields = {
+        "start_block": int(info.span.start),
+        "end_block": int(info.span.end),
+        "public_name": info.public_name,
+        "version": info.version,
+        "network_rps": _float(info.network_rps),
+        "forward_rps": _float(info.forward_rps),
+        "inference_rps": _float(info.inference_rps),
+        "adapters": tuple(info.adapters),
+        "torch_dtype": info.torch_dtype,
+        "quant_type": info.quant_type,
+        "using_relay": info.using_relay,
+        "cache_tokens_left": None if info.cache_tokens_left is None else int(info.cache_tokens_left),
+        "next_pings": {peer: float(rtt) for peer, rtt in info.next_pings.items()},
+        "extensions": tuple(sorted(info.extensions)),
+    }
+    return int(info.state), float(info.throughput), fields
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def decode_record(peer_id: PeerId, block: int, value: Any) -> NodeInfo | None:
+    """What ``peer_id`` claims under ``block``; None when malformed (as reference readers do).
+
+    Upstream's readers accept two-element records (span unknown: this block alone) and ignore
+    elements after the third.
+    """
+    if not isinstance(value, tuple | list) or len(value) < 2:
+        return None
+    state, throughput, *rest = value
+    extra = rest[0] if rest else {}
+    if isinstance(state, bool) or state not in (0, 1, 2) or not isinstance(state, int):
+        return None
+    if not isinstance(throughput, float) or not math.isfinite(throughput) or throughput < 0:
+        return None
+    try:
+        record = _NodeRecord.model_validate(extra)
+    except ValidationError:
+        return None
+    start, end = record.start_block, record.end_block
+    if start is None or end is None:
+        start, end = block, block + 1
+    elif not start <= block < end:
+        return None
+    return NodeInfo(
+        peer_id=peer_id,
+        span=Span(start, end),
+        state=NodeState(state),
+        throughput=throughput,
+        public_name=_name(record.public_name),
+        version=_name(record.version),
+        network_rps=record.network_rps,
+        forward_rps=record.forward_rps,
+        inference_rps=record.inference_rps,
+        adapters=record.adapters or (),
+        torch_dtype=_name(record.torch_dtype),
+        quant_type=_name(record.quant_type),
+        using_relay=record.using_relay,
+        cache_tokens_left=record.cache_tokens_left,
+        next_pings=record.next_pings or {},
+        extensions=frozenset(record.extensions or ()),
+    )
+
+
+def _name(text: str | None) -> str | None:
+    return None if text is None else "".join(filter(str.isprintable, text))[:_MAX_NAME]
+
+
+def merge_records(records: Mapping[int, Mapping[PeerId, Any]], num_blocks: int) -> tuple[NodeInfo, ...]:
+    """One entry per peer from the records of all blocks, in peer order.
+
+    A record that names its span counts for the whole span; of several, the one with the higher
+    state wins. Peers whose records name no span get the blocks that list them.
+    """
+    nodes: dict[PeerId, NodeInfo] = {}
+    for block in sorted(records):
+        for peer_id, value in sorted(records[block].items()):
+            info = decode_record(peer_id, block, value)
+            if info is None:
+                logger.debug("dropped a malformed record of block %d", block)
+                continue
+            known = nodes.get(peer_id)
+            if known is not None and known.span.end == block and len(info.span) == 1:
+                info = _extended(known, info)
+            elif known is not None and known.state >= info.state:
+                continue
+            nodes[peer_id] = info
+    whole = Span(0, num_blocks)
+    return tuple(node for _, node in sorted(nodes.items()) if len(node.span.clip(whole)))
+
+
+def _extended(known: NodeInfo, info: NodeInfo) -> NodeInfo:
+    return replace(known, span=Span(known.span.start, info.span.end))
+
+
+class DHTDirectory:
+    """Announces and looks up nodes in hivemind's DHT; implements ``transport.Directory``."""
+
+    def __init__(self, dht: DHTNode, *, rpc_timeout: float = 10.0) -> None:
+        self._dht = dht
+        self._timeout = rpc_timeout
+
+    async def announce(self, prefix: str, info: NodeInfo, lifetime: float) -> None:
+        value, expires = encode_record(info), get_dht_time() + lifetime
+        keys = [block_uid(prefix, block) for block in info.span]
+        async with asyncio.timeout(self._timeout):
+            stored = await self._dht.store_many(
+                keys,
+                [value] * len(keys),
+                [expires] * len(keys),
+                subkeys=[info.peer_id] * len(keys),
+            )
+        if not any(stored.values()):
+            raise SwarmUnreachable("No peer of the swarm stored this node's announcement.")
+
+    async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
+        keys = {block_uid(prefix, block): block for block in range(min(num_blocks, MAX_BLOCKS))}
+        async with asyncio.timeout(self._timeout):
+            found = await self._dht.get_many(list(keys), sufficient_expiration_time=math.inf)
+        records: dict[int, dict[PeerId, Any]] = {}
+        for key, entry in found.items():
+            if entry is None or not isinstance(entry.value, Mapping):
+                continue
+            records[keys[str(key)]] = {
+                peer_id: subentry.value
+                for peer_id, subentry in entry.value.items()
+                if isinstance(peer_id, str) and len(peer_id) <= 128
+            }
+        return merge_records(records, num_blocks)
+
+    async def register_model(self, prefix: str, num_blocks: int, lifetime: float) -> None:
+        if prefix.startswith("_"):
+            return
+        value = {"num_blocks": int(num_blocks), "repository": None}
+        expires = get_dht_time() + lifetime
+        async with asyncio.timeout(self._timeout):
+            await self._dht.store_many(
+                list(_REGISTRY_KEYS),
+                [value] * len(_REGISTRY_KEYS),
+                [expires] * len(_REGISTRY_KEYS),
+                subkeys=[prefix] * len(_REGISTRY_KEYS),
+            )

@@ -1,0 +1,100 @@
+"""The client's part of a checkpoint: token embeddings, final norm, LM head, and their batching."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+from farmesh.checkpoint import Checkpoint
+from farmesh.sampling import SamplingRow, choose_tokens
+
+
+class Stem:
+    """Embeddings, final norm and LM head of one model, in float32 on the CPU."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        family, config = checkpoint.family, checkpoint.config
+        skeleton = family.skeleton(config)
+        self.hidden_size = checkpoint.hidden_size
+        self.embeddings = skeleton.get_submodule(family.embeddings)
+        self.norm = skeleton.get_submodule(family.final_norm)
+        self.lm_head = skeleton.get_submodule(family.lm_head)
+        dtype = torch.float32
+        checkpoint.load_module(self.embeddings, f"{family.embeddings}.", dtype)
+        checkpoint.load_module(self.norm, f"{family.final_norm}.", dtype)
+        if checkpoint.has(f"{family.lm_head}.weight"):
+            checkpoint.load_module(self.lm_head, f"{family.lm_head}.", dtype)
+        else:  # tied to the embeddings
+            self.lm_head.weight = self.embeddings.weight
+        self._softcap = getattr(config, "final_logit_softcapping", None)
+
+    @torch.inference_mode()
+    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """``[1, tokens, hidden]``"""
+        ids = torch.tensor([list(token_ids)], dtype=torch.long)
+        hidden_states: torch.Tensor = self.embeddings(ids)
+        return hidden_states
+
+    @torch.inference_mode()
+    def logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """``[rows, hidden]`` of last positions to ``[rows, vocabulary]``."""
+        logits: torch.Tensor = self.lm_head(self.norm(hidden_states.float()))
+        if self._softcap is not None:
+            logits = torch.tanh(logits / self._softcap) * self._softcap
+        return logits
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    hidden_states: torch.Tensor  # [hidden], a last position
+    row: SamplingRow
+    result: asyncio.Future[int]
+
+
+class HeadBatcher:
+    """Runs norm, LM head and sampling for all sessions that wait, together.
+
+    While one batch is computed the next one gathers; nobody waits for a timer.
+    """
+
+    def __init__(self, stem: Stem, executor: ThreadPoolExecutor) -> None:
+        self._stem = stem
+        self._executor = executor
+        self._waiting: list[_Request] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> int:
+        """The next token id for the last position's ``[hidden]``."""
+        request = _Request(hidden_states, row, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), name="farmesh-head")
+        return await request.result
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                try:
+                    tokens = await loop.run_in_executor(self._executor, self._compute, batch)
+                except Exception as error:  # each waiting session reports it
+                    for request in batch:
+                        if not request.result.done():
+                            request.result.set_exception(error)
+                    continue
+                for request, token in zip(batch, tokens, strict=True):
+                    if not request.result.done():
+                        request.result.set_result(token)
+        finally:
+            self._running = None
+
+    def _compute(self, batch: list[_Request]) -> list[int]:
+        hidden_states = torch.stack([request.hidden_states for request in batch])
+        with torch.inference_mode():
+            logits = self._stem.logits(hidden_states)
+            return choose_tokens(logits, [request.row for request in batch])

@@ -1,0 +1,208 @@
+"""FarNode: a peer that serves a span of blocks, from loading to the last goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from dataclasses import replace
+from types import TracebackType
+
+import torch
+
+from farmesh.checkpoint import Checkpoint, resolve_device, resolve_dtype
+from farmesh.config import NodeConfig
+from farmesh.core import NodeInfo, NodeState, Span
+from farmesh.errors import FarMeshError
+from farmesh.node.attention import PackedBatch, Segment
+from farmesh.node.blocks import BlockStack
+from farmesh.node.cache import KVCache
+from farmesh.node.service import VERSION, NodeService
+from farmesh.p2p import libp2p_network
+from farmesh.placement import block_throughputs, blocks_that_fit, choose_span
+from farmesh.transport import Network, NetworkFactory
+from farmesh.wire import EXTENSIONS
+
+logger = logging.getLogger(__name__)
+
+_MIN_LIFETIME = 3.0  # seconds; upstream's floor for a record
+_DEFAULT_NETWORK_RPS = 100e6 / (16 * 1024)  # tokens/s: 100 Mbit/s, hidden size 1024, 16 bit
+
+
+class FarNode:
+    """Serves a span of blocks; an ``async with`` scope.
+
+    Entering joins the swarm, loads the blocks and announces them; leaving says goodbye.
+
+    Raises on entry:
+        CheckpointError: the checkpoint cannot be used, or has no such blocks.
+        ConfigError: an address cannot be parsed, or the port is in use.
+        SwarmUnreachable: no bootstrap peer answers.
+    """
+
+    def __init__(self, config: NodeConfig, *, network: NetworkFactory | None = None) -> None:
+        self.config = config
+        self.checkpoint = Checkpoint(config.checkpoint)
+        self.prefix = config.dht_prefix or self.checkpoint.default_prefix
+        self._device = resolve_device(config.device)
+        self._dtype = resolve_dtype(config.dtype, self._device)
+        if config.span is not None:
+            self.checkpoint.check_span(config.span)
+        self._join = network or libp2p_network(
+            initial_peers=config.initial_peers,
+            host=config.host,
+            port=config.port,
+            announce=config.announce,
+            identity_path=config.identity_path,
+        )
+        self._scope = contextlib.AsyncExitStack()
+        self._network: Network | None = None
+        self._info: NodeInfo | None = None
+        self.service: NodeService | None = None
+
+    def __repr__(self) -> str:
+        state = self._info.state.name if self._info else "NEW"
+        span = self._info.span if self._info else self.config.span
+        return f"<FarNode {state} {self.prefix} {span}>"
+
+    @property
+    def info(self) -> NodeInfo:
+        """What this node announces, with the cache left at this moment."""
+        if self._info is None:
+            raise FarMeshError("The node has not joined a swarm yet.")
+        if self.service is None:
+            return self._info
+        return replace(self._info, cache_tokens_left=self.service.cache_tokens_left)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._network.addresses if self._network else ()
+
+    async def __aenter__(self) -> FarNode:
+        async with self._scope:
+            self._network = await self._scope.enter_async_context(self._join())
+            span = self.config.span or await self._choose_span()
+            self._info = self._describe(span)
+            self._scope.push_async_callback(self._say_goodbye)
+            await self._announce()
+            self.service = await self._start_service(span)
+            self._info = replace(self._info, state=NodeState.ONLINE)
+            await self._announce()
+            self._scope.push_async_callback(self._say_goodbye)  # first of all, when leaving
+            announcer = asyncio.create_task(self._keep_announcing(), name="farmesh-announcer")
+            self._scope.callback(announcer.cancel)
+            self._scope = self._scope.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._scope.aclose()
+
+    def _describe(self, span: Span) -> NodeInfo:
+        assert self._network is not None  # joined before anything is described
+        return NodeInfo(
+            peer_id=self._network.transport.peer_id,
+            span=span,
+            state=NodeState.JOINING,
+            throughput=1.0,
+            public_name=self.config.public_name,
+            version=VERSION,
+            torch_dtype=str(self._dtype).removeprefix("torch."),
+            quant_type="none",
+            using_relay=False,
+            extensions=EXTENSIONS,
+        )
+
+    async def _choose_span(self) -> Span:
+        """The blocks that the swarm serves worst, as many as fit."""
+        assert self._network is not None
+        total = self.checkpoint.num_blocks
+        width = self.config.num_blocks or blocks_that_fit(
+            _available_memory(self._device), self._bytes_per_block(), total
+        )
+        nodes = await self._network.directory.lookup(self.prefix, total)
+        return choose_span(block_throughputs(nodes, total), width)
+
+    def _bytes_per_block(self) -> int:
+        config = self.checkpoint.config
+        hidden, inner = config.hidden_size, getattr(config, "intermediate_size", 0)
+        weights = 4 * hidden * hidden + 3 * hidden * inner
+        cache = 2 * self.config.cache_tokens * hidden
+        return int((weights + cache) * self._dtype.itemsize)
+
+    async def _start_service(self, span: Span) -> NodeService:
+        assert self._network is not None and self._info is not None
+        stack = BlockStack(self.checkpoint, span, self._device, self._dtype)
+        await asyncio.to_thread(stack.load, _log_progress)
+        cache = stack.make_cache(self.config.cache_tokens)
+        speeds = await asyncio.to_thread(measure_speed, stack, self.config.threads)
+        self._info = replace(self._info, **speeds)
+        service = NodeService(self.config, self.prefix, stack, cache, self._network.transport)
+        await self._scope.enter_async_context(service)
+        await self._network.transport.serve(service)
+        return service
+
+    async def _announce(self) -> None:
+        assert self._network is not None
+        lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
+        await self._network.directory.announce(self.prefix, self.info, lifetime)
+
+    async def _keep_announcing(self) -> None:
+        assert self._network is not None
+        directory = self._network.directory
+        while True:
+            try:
+                lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
+                await directory.register_model(self.prefix, self.checkpoint.num_blocks, lifetime)
+                await asyncio.sleep(self.config.update_period)
+                await self._announce()
+            except (FarMeshError, TimeoutError, OSError) as error:
+                # The swarm may be gone for a while; the next round tries again.
+                logger.warning("announcing failed: %s", error or type(error).__name__)
+                await asyncio.sleep(min(5.0, self.config.update_period))
+
+    async def _say_goodbye(self) -> None:
+        if self.info.state is NodeState.OFFLINE:
+            return
+        self._info = replace(self.info, state=NodeState.OFFLINE)
+        with contextlib.suppress(FarMeshError, TimeoutError, OSError):
+            async with asyncio.timeout(1.0):
+                await self._announce()
+
+
+def measure_speed(stack: BlockStack, threads: int = 0) -> dict[str, float]:
+    """Tokens per second of one block, for one-token and for long steps, as announced.
+
+    Also warms the blocks up: a first forward pays for lazy initialisation.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    cache = stack.make_cache(256)
+    blocks = len(stack.span)
+    rates = {}
+    for name, tokens, repeats in (("inference_rps", 1, 8), ("forward_rps", 128, 2)):
+        hidden_states = torch.zeros(1, tokens, stack.hidden_size)
+        packed = PackedBatch([Segment(0, tokens, 0, 0)], cache, stack.device)
+        stack.forward(hidden_states, stack.span, packed)
+        started = time.perf_counter()
+        for _ in range(repeats):
+            stack.forward(hidden_states, stack.span, packed)
+        rates[name] = repeats * tokens * blocks / (time.perf_counter() - started)
+    throughput = min(rates["forward_rps"] / ((blocks + 1) / 2), _DEFAULT_NETWORK_RPS)
+    return {**rates, "throughput": throughput, "network_rps": _DEFAULT_NETWORK_RPS}
+
+
+def _log_progress(done: int, total: int) -> None:
+    logger.info("loaded block %d of %d", done, total)
+
+
+def _available_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

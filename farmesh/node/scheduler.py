@@ -1,0 +1,394 @@
+"""The scheduler of a node: one packed forward per tick over all sessions that have work.
+
+:func:`plan_tick` decides (pure); :class:`Scheduler` owns the queue, the KV cache's pages and the
+one worker thread in which torch runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import torch
+
+from farmesh.core import Span
+from farmesh.errors import RemoteError
+from farmesh.node.attention import PackedBatch, Segment
+from farmesh.node.blocks import BlockStack
+from farmesh.node.cache import Extent, KVCache, Move, OutOfPages
+from farmesh.node.session import NodeSession
+from farmesh.wire import CODE_BUSY, CODE_EVICTED
+
+_LIVE_SECONDS = 0.5  # a session that decoded this recently will decode again soon
+
+
+class Superseded(Exception):
+    """The step was overtaken by a newer epoch: its peer does not want the result any more."""
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """One step of one session, run in one or several ticks.
+
+    ``hidden_states`` is ``[batch, tokens, hidden]``; each batch row has its own cache extent.
+    """
+
+    session: NodeSession
+    hidden_states: torch.Tensor
+    position: int  # where the step starts
+    deadline: float  # monotonic seconds; still without cache then means busy
+    result: asyncio.Future[torch.Tensor]
+    done: int = 0  # tokens computed
+    outputs: list[torch.Tensor] = field(default_factory=list)
+    cancelled: bool = False
+
+    @property
+    def batch(self) -> int:
+        return int(self.hidden_states.shape[0])
+
+    @property
+    def remaining(self) -> int:
+        return int(self.hidden_states.shape[1]) - self.done
+
+    @property
+    def is_decode(self) -> bool:
+        return self.hidden_states.shape[1] == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The next ``tokens`` of one work (of every batch row) that run in this tick."""
+
+    work: Work
+    tokens: int
+
+
+def plan_tick(
+    works: Sequence[Work], *, max_tokens: int, prefill_tokens: int, decodes_live: bool
+) -> list[Slice]:
+    """Choose what runs next: all decodes first, then prefill within what is left.
+
+    While somebody's reply is being decoded (now, or a moment ago on its way through other nodes),
+    prefill gets at most ``prefill_tokens`` a tick, so that a long prompt never stalls a stream.
+    Half of the prefill goes to the oldest prompt and half to the shortest: short prompts overtake
+    long ones, and long ones still always move. At least one slice is planned when there is work.
+    """
+    slices: list[Slice] = []
+    budget = max_tokens
+    decodes = [work for work in works if work.is_decode]
+    for work in decodes:
+        if budget < work.batch and slices:
+            break
+        slices.append(Slice(work, 1))
+        budget -= work.batch
+    prefills = [work for work in works if not work.is_decode]
+    if not prefills:
+        return slices
+    if decodes or decodes_live:
+        budget = min(budget, prefill_tokens)
+    oldest, *others = prefills
+    shortest_first = sorted(others, key=lambda work: work.remaining)
+    share = budget if not others else max(1, budget // 2)
+    for work in (oldest, *shortest_first):
+        allowed = min(share if work is oldest else budget, budget) // work.batch
+        tokens = min(work.remaining, max(allowed, 0 if slices else 1))
+        if tokens > 0:
+            slices.append(Slice(work, tokens))
+            budget -= tokens * work.batch
+    return slices
+
+
+class Scheduler:
+    """Runs works in ticks; an ``async with`` scope."""
+
+    def __init__(
+        self,
+        stack: BlockStack,
+        cache: KVCache,
+        *,
+        max_batch_tokens: int = 512,
+        prefill_tokens_beside_decodes: int = 64,
+        max_waiting: int = 64,
+        threads: int = 0,
+    ) -> None:
+        self._stack = stack
+        self._cache = cache
+        self._max_batch_tokens = max_batch_tokens
+        self._prefill_tokens = prefill_tokens_beside_decodes
+        self._max_waiting = max_waiting
+        self._works: list[Work] = []
+        self._sessions: dict[int, NodeSession] = {}
+        self._wakeup = asyncio.Event()
+        self._last_decode = -1e9
+        self._executor = ThreadPoolExecutor(
+            1, "farmesh-blocks", initializer=_set_threads, initargs=(threads,)
+        )
+        self._task: asyncio.Task[None] | None = None
+        self.tokens_computed = 0  # over all sessions, each block span once; tests count on it
+        self.ticks = 0
+
+    def __repr__(self) -> str:
+        return f"<Scheduler {len(self._works)} waiting, {self.ticks} ticks, {self._cache!r}>"
+
+    @property
+    def queue_length(self) -> int:
+        return len(self._works)
+
+    async def __aenter__(self) -> Scheduler:
+        self._task = asyncio.create_task(self._loop(), name="farmesh-scheduler")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for work in self._works:
+            work.result.cancel()
+        self._works.clear()
+        self._executor.shutdown(wait=True)
+
+    # --- sessions and their pages -------------------------------------------------------------
+
+    def admit(self, session: NodeSession) -> None:
+        """Make a session known, so that its pages can be evicted when others need them."""
+        self._sessions[id(session)] = session
+
+    def forget(self, session: NodeSession) -> None:
+        """Free a session's pages and drop its work."""
+        self._sessions.pop(id(session), None)
+        self.cancel(session)
+        for row in session.rows:
+            self._cache.allocator.release(row)
+        self._wakeup.set()
+
+    def rewind(self, session: NodeSession, position: int) -> None:
+        """Shorten a session to its first ``position`` tokens."""
+        session.position = min(session.position, position)
+        for row in session.rows:
+            self._cache.allocator.shrink(row, session.position)
+        self._wakeup.set()
+
+    def cancel(self, session: NodeSession) -> None:
+        """Drop the session's queued work; what runs in this tick is not waited for."""
+        for work in self._works:
+            if work.session is session:
+                work.cancelled = True
+        self._wakeup.set()
+
+    # --- work ---------------------------------------------------------------------------------
+
+    async def run(
+        self, session: NodeSession, hidden_states: torch.Tensor, *, alloc_timeout: float
+    ) -> torch.Tensor:
+        """Run one step at the session's position and advance it.
+
+        Shapes: ``[batch, tokens, hidden]`` in and out.
+
+        Raises:
+            Superseded: cancelled by a newer epoch; the session holds what had been computed.
+            RemoteError: ``busy``, no cache came free within ``alloc_timeout`` seconds, or
+                ``evicted``, the session's pages went to an older one.
+        """
+        waiting = sum(1 for work in self._works if work.session.starved)
+        if waiting >= self._max_waiting:
+            raise RemoteError(CODE_BUSY, "the node's queue for cache is full; try again later")
+        work = Work(
+            session,
+            hidden_states,
+            session.position,
+            time.monotonic() + alloc_timeout,
+            asyncio.get_running_loop().create_future(),
+        )
+        self._works.append(work)
+        self._wakeup.set()
+        try:
+            return await work.result
+        except asyncio.CancelledError:
+            work.cancelled = True
+            raise
+
+    async def _loop(self) -> None:
+        while True:
+            self._drop_cancelled()
+            slices, moves = self._plan()
+            if not slices and not moves:
+                await self._sleep()
+                continue
+            groups = self._pack(slices)
+            loop = asyncio.get_running_loop()
+            try:
+                outputs = await loop.run_in_executor(self._executor, self._run, moves, groups)
+            except Exception as error:  # a bug or the device: the works fail, the node lives on
+                for work in {id(s.work): s.work for s in slices}.values():
+                    self._finish(work, error)
+                continue
+            self.ticks += 1
+            for (_, _, group), output in zip(groups, outputs, strict=True):
+                self._scatter(group, output)
+
+    async def _sleep(self) -> None:
+        """Wait for news; with starved works in the queue look again soon (their deadlines)."""
+        self._wakeup.clear()
+        timeout = 0.05 if self._works else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._wakeup.wait()
+
+    def _drop_cancelled(self) -> None:
+        for work in [work for work in self._works if work.cancelled]:
+            self._finish(work, Superseded())
+
+    def _plan(self) -> tuple[list[Slice], list[Move]]:
+        now = time.monotonic()
+        planned = plan_tick(
+            self._works,
+            max_tokens=self._max_batch_tokens,
+            prefill_tokens=self._prefill_tokens,
+            decodes_live=now - self._last_decode < _LIVE_SECONDS,
+        )
+        slices: list[Slice] = []
+        moves: list[Move] = []
+        for item in planned:
+            if item.work.result.done():  # evicted for an older one, a moment ago
+                continue
+            try:
+                self._reserve(item, moves)
+                item.work.session.starved = False
+                slices.append(item)
+            except OutOfPages:
+                item.work.session.starved = True
+                if now > item.work.deadline:
+                    busy = RemoteError(CODE_BUSY, "the node's cache is full; try again later")
+                    self._finish(item.work, busy)
+        slices = [item for item in slices if not item.work.result.done()]
+        if any(item.work.is_decode for item in slices):
+            self._last_decode = now
+        return slices, moves
+
+    def _reserve(self, item: Slice, moves: list[Move]) -> None:
+        """Pages for one slice; idle sessions give way, oldest use first, then younger waiters.
+
+        Rows that grew before the cache ran out keep their pages (and their ``moves`` stand): the
+        next try needs them.
+
+        Raises:
+            OutOfPages: nobody is left who should give way.
+        """
+        session = item.work.session
+        while True:
+            try:
+                for row in session.rows:
+                    moves += self._cache.allocator.grow(row, session.position + item.tokens)
+                return
+            except OutOfPages:
+                if not self._evict_for(session):
+                    raise
+
+    def _evict_for(self, session: NodeSession) -> bool:
+        """Free the pages of one other session; False when nobody should give way."""
+        busy = {id(work.session) for work in self._works}
+        holders = [
+            other
+            for other in self._sessions.values()
+            if other is not session and any(row.pages for row in other.rows)
+        ]
+        idle = [other for other in holders if id(other) not in busy]
+        if idle:
+            self._evict(min(idle, key=lambda other: other.last_used))
+            return True
+        # Everybody is at work: younger sessions that starve too would only hold each other up.
+        younger = [other for other in holders if other.starved and other.opened > session.opened]
+        if younger and session.starved:
+            self._evict(max(younger, key=lambda other: other.opened))
+            return True
+        return False
+
+    def _evict(self, session: NodeSession) -> None:
+        error = RemoteError(CODE_EVICTED, "the session's cache went to somebody else")
+        for work in [work for work in self._works if work.session is session]:
+            self._finish(work, error)
+        for row in session.rows:
+            self._cache.allocator.release(row)
+        session.position = 0
+        session.evict(error)
+
+    def _finish(self, work: Work, outcome: torch.Tensor | Exception) -> None:
+        self._works.remove(work)
+        if work.result.done():
+            return
+        if isinstance(outcome, Exception):
+            work.result.set_exception(outcome)
+        else:
+            work.result.set_result(outcome)
+
+    # --- packing ------------------------------------------------------------------------------
+
+    def _pack(self, slices: Iterable[Slice]) -> list[tuple[Span, PackedBatch, list[Slice]]]:
+        """One packed batch per span; nearly always all sessions use the node's whole span."""
+        by_span: dict[Span, list[Slice]] = {}
+        for item in slices:
+            by_span.setdefault(item.work.session.span, []).append(item)
+        groups = []
+        for span, group in by_span.items():
+            segments, row = [], 0
+            for item in group:
+                for extent in item.work.session.rows:
+                    segments.append(_segment(row, item, extent))
+                    row += item.tokens
+            groups.append((span, PackedBatch(segments, self._cache, self._stack.device), group))
+        return groups
+
+    def _run(
+        self, moves: list[Move], groups: list[tuple[Span, PackedBatch, list[Slice]]]
+    ) -> list[torch.Tensor]:
+        """In the worker thread: carry out copies, then the forwards."""
+        self._cache.apply(moves)
+        outputs = []
+        for span, packed, group in groups:
+            rows = [
+                item.work.hidden_states[:, item.work.done : item.work.done + item.tokens].reshape(
+                    1, -1, self._stack.hidden_size
+                )
+                for item in group
+            ]
+            hidden_states = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+            outputs.append(self._stack.forward(hidden_states, span, packed))
+        return outputs
+
+    def _scatter(self, group: list[Slice], output: torch.Tensor) -> None:
+        """Hand each work its rows of ``[1, tokens, hidden]``."""
+        row = 0
+        for item in group:
+            work, count = item.work, item.work.batch * item.tokens
+            part = output[:, row : row + count].reshape(work.batch, item.tokens, -1)
+            row += count
+            if work.result.done() or work.cancelled:
+                continue  # its session may have been rewound meanwhile
+            work.outputs.append(part)
+            work.done += item.tokens
+            work.session.position = work.position + work.done
+            work.session.last_used = time.monotonic()
+            self.tokens_computed += count
+            if work.remaining == 0:
+                whole = work.outputs[0] if len(work.outputs) == 1 else torch.cat(work.outputs, 1)
+                self._finish(work, whole)
+
+
+def _segment(row: int, item: Slice, extent: Extent) -> Segment:
+    return Segment(row, item.tokens, extent.base, item.work.position + item.work.done)
+
+
+def _set_threads(threads: int) -> None:
+    if threads:
+        torch.set_num_threads(threads)

@@ -1,0 +1,115 @@
+"""A node's side of one inference session: its cache rows, its position, the steps that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from farmesh.core import PeerId, Span
+from farmesh.errors import ProtocolError, RemoteError
+from farmesh.node.cache import Extent
+from farmesh.wire import Step
+
+_REMEMBERED_STEPS = 256  # step ids kept to recognise duplicates
+_MAX_WAITING_STEPS = 256
+
+
+class NodeSession:
+    """One session: batch rows in the KV cache and an inbox of steps in the order they may run.
+
+    Steps arrive from the session's own stream and from other nodes' pushes. They run when the
+    session's position has reached theirs, so pushes may overtake one another on the way. A step
+    of a newer epoch drops everything older, wherever it waits.
+    """
+
+    def __init__(
+        self, key: tuple[PeerId, str], span: Span, *, batch: int, max_length: int
+    ) -> None:
+        self.key = key
+        self.span = span
+        self.rows = [Extent() for _ in range(batch)]
+        self.max_length = max_length  # tokens
+        self.position = 0  # tokens now in the KV cache
+        self.epoch = 0
+        self.opened = time.monotonic()
+        self.last_used = self.opened
+        self.detached_at: float | None = None  # when its stream dropped; None: attached
+        self.starved = False  # its work waits for cache
+        self.superseded: Callable[[], None] = lambda: None  # called when a newer epoch arrives
+        self._steps: list[Step] = []
+        self._seen: deque[str] = deque(maxlen=_REMEMBERED_STEPS)
+        self._news = asyncio.Event()
+        self._failure: RemoteError | None = None
+
+    def __repr__(self) -> str:
+        state = "EVICTED" if self._failure else "DETACHED" if self.detached_at else "OPEN"
+        return f"<NodeSession {state} {self.position}/{self.max_length} tokens | {self.span}>"
+
+    @property
+    def batch(self) -> int:
+        return len(self.rows)
+
+    def evict(self, error: RemoteError) -> None:
+        """Its pages are gone: whoever waits for the next step gets ``error``."""
+        self._failure = error
+        self._news.set()
+
+    def put(self, step: Step) -> None:
+        """Queue a step; duplicates and steps of older epochs vanish.
+
+        Raises:
+            ProtocolError: too many steps wait.
+        """
+        epoch = step.metadata.epoch
+        if epoch is not None and epoch < self.epoch:
+            return
+        step_id = step.metadata.step_id
+        if step_id is not None:
+            if step_id in self._seen:
+                return
+            self._seen.append(step_id)
+        if len(self._steps) >= _MAX_WAITING_STEPS:
+            raise ProtocolError("too many steps wait in one session")
+        if epoch is not None and epoch > self.epoch:
+            self.epoch = epoch
+            self._steps.clear()
+            self.superseded()
+        self._steps.append(step)
+        self._news.set()
+
+    async def next_step(self, *, patience: float) -> Step:
+        """The next step that can run.
+
+        Raises:
+            RemoteError: the session was evicted.
+            ProtocolError: a step beyond the session's position waited ``patience`` seconds for
+                the steps before it.
+        """
+        waiting_since: float | None = None
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            step = self._take()
+            if step is not None:
+                return step
+            if self._steps:
+                waiting_since = waiting_since or time.monotonic()
+                if time.monotonic() - waiting_since > patience:
+                    raise ProtocolError(
+                        f"a step starts beyond the {self.position} tokens of its session"
+                    )
+            self._news.clear()
+            try:
+                async with asyncio.timeout(patience if self._steps else None):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    def _take(self) -> Step | None:
+        for index, step in enumerate(self._steps):
+            start = step.metadata.start_from_position
+            if start is None or start <= self.position:
+                return self._steps.pop(index)
+        return None

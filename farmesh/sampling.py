@@ -1,0 +1,141 @@
+"""How the next token is chosen. Pure: logits, the tokens so far and one random number in.
+
+The filters are transformers' own logits processors, in the order in which ``generate`` applies
+them; what it lacks (presence and frequency penalties, after OpenAI's API reference) is here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from farmesh.core import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingRow:
+    """One sequence's turn to get a token.
+
+    ``context`` holds all tokens so far and is only read when a penalty asks for it;
+    ``prompt_length`` of them were given. ``uniform`` is in [0, 1).
+    """
+
+    params: SamplingParams
+    context: Sequence[int]
+    prompt_length: int
+    uniform: float
+
+    @property
+    def needs_context(self) -> bool:
+        params = self.params
+        return (
+            params.repetition_penalty != 1.0
+            or params.no_repeat_ngram_size > 0
+            or params.presence_penalty != 0.0
+            or params.frequency_penalty != 0.0
+        )
+
+
+def uniform(seed: int, index: int) -> float:
+    """The random number of a reply's token ``index``.
+
+    A function of its arguments alone, so the same seed gives the same text whatever else runs,
+    and a reply that was interrupted continues with the very numbers it would have had.
+    """
+    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
+
+
+def choose_tokens(logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[int]:
+    """One token id per row of ``logits`` ``[rows, vocabulary]``.
+
+    Rows with the same controls are filtered together.
+    """
+    logits = logits.float()
+    chosen = [0] * len(rows)
+    groups: dict[tuple[float, ...] | None, list[int]] = {}
+    for index, row in enumerate(rows):
+        if row.needs_context:
+            logits[index] = _penalize(logits[index], row)
+        groups.setdefault(_group_key(row.params), []).append(index)
+    for key, members in groups.items():
+        scores = logits[members] if len(members) < len(rows) else logits
+        if key is None:
+            tokens = scores.argmax(dim=-1).tolist()
+        else:
+            numbers = torch.tensor([rows[index].uniform for index in members])
+            tokens = _draw(_warpers(*key)(_NO_IDS, scores), numbers)
+        for index, token in zip(members, tokens, strict=True):
+            chosen[index] = token
+    return chosen
+
+
+_NO_IDS = torch.empty(0, 0, dtype=torch.long)  # the warpers take ids and do not look at them
+
+
+def _group_key(params: SamplingParams) -> tuple[float, ...] | None:
+    """None for greedy; else the controls that act on the distribution alone."""
+    if params.greedy:
+        return None
+    return params.temperature, params.top_k, params.top_p, params.min_p, params.typical_p
+
+
+def _penalize(logits: torch.Tensor, row: SamplingRow) -> torch.Tensor:
+    """The controls that look at the tokens so far; ``[vocabulary]`` in and out."""
+    params = row.params
+    ids = torch.tensor([list(row.context)], dtype=torch.long)
+    scores = logits[None]
+    processors = LogitsProcessorList()
+    if params.repetition_penalty != 1.0:
+        processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+    if params.no_repeat_ngram_size:
+        processors.append(NoRepeatNGramLogitsProcessor(params.no_repeat_ngram_size))
+    scores = processors(ids, scores)[0]
+    generated = ids[0, row.prompt_length :]
+    if len(generated) and (params.presence_penalty or params.frequency_penalty):
+        counts = torch.bincount(generated, minlength=scores.shape[-1]).to(scores.dtype)
+        scores = scores - params.frequency_penalty * counts
+        scores = scores - params.presence_penalty * (counts > 0)
+    return scores
+
+
+@lru_cache(maxsize=256)
+def _warpers(
+    temperature: float, top_k: float, top_p: float, min_p: float, typical_p: float
+) -> LogitsProcessorList:
+    """transformers' warpers in ``generate``'s order, those that are switched on."""
+    warpers = LogitsProcessorList()
+    if temperature != 1.0:
+        warpers.append(TemperatureLogitsWarper(float(temperature)))
+    if top_k:
+        warpers.append(TopKLogitsWarper(top_k=int(top_k)))
+    if top_p < 1.0:
+        warpers.append(TopPLogitsWarper(top_p=float(top_p)))
+    if min_p > 0.0:
+        warpers.append(MinPLogitsWarper(min_p=float(min_p)))
+    if typical_p < 1.0:
+        warpers.append(TypicalLogitsWarper(mass=float(typical_p)))
+    return warpers
+
+
+def _draw(scores: torch.Tensor, uniforms: torch.Tensor) -> list[int]:
+    """Inverse of the cumulative distribution, in vocabulary order."""
+    cumulative = torch.softmax(scores.double(), dim=-1).cumsum(dim=-1)
+    targets = (uniforms.double() * cumulative[:, -1])[:, None]
+    tokens: list[int] = torch.searchsorted(cumulative, targets, right=True)[:, 0].tolist()
+    last = [int(row.isfinite().nonzero()[-1]) for row in scores]
+    return [min(token, limit) for token, limit in zip(tokens, last, strict=True)]

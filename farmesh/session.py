@@ -1,0 +1,592 @@
+"""InferenceSession: one conversation's token ids, kept in the KV caches of a route's hops.
+
+One rule serves every kind of turn: :meth:`InferenceSession.generate` is given the full list of
+token ids wanted; what the hops hold beyond the longest common prefix is rewound, only the rest is
+prefilled. A lost hop is replaced and refilled by the same rule, since a fresh hop simply holds
+nothing yet: the session keeps ids (8 bytes per token), never activations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import random
+import time
+import uuid
+from array import array
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+
+from farmesh.core import (
+    Event,
+    FinishReason,
+    GenerationFinished,
+    GenerationStats,
+    PrefillProgress,
+    Rerouted,
+    Route,
+    RouteFound,
+    SamplingParams,
+    Span,
+    TokenGenerated,
+    WaitingForBlocks,
+    WaitingForCache,
+)
+from farmesh.errors import (
+    ContextOverflow,
+    HopCorrupt,
+    HopLost,
+    HopRefused,
+    HopSilent,
+    MissingBlocks,
+    RetriesExhausted,
+    SessionBusy,
+    SessionClosed,
+    SwarmBusy,
+    SwarmUnreachable,
+)
+from farmesh.link import HopLink
+from farmesh.sampling import SamplingRow, uniform
+from farmesh.wire import (
+    CODE_BUSY,
+    THREE_TENSORS,
+    NextServer,
+    Step,
+    StepMetadata,
+    StepReply,
+)
+
+if TYPE_CHECKING:
+    from farmesh.client import FarMeshClient
+
+_CHUNKS_IN_FLIGHT = 3  # prefill chunks between the first hop and the last
+_EVENTS_AHEAD = 64  # events the engine may be ahead of its reader
+_WATCH_SECONDS = 0.5  # between looks at a silent hop
+
+
+class SessionState(enum.Enum):
+    """NEW: no hops yet. READY: between replies. RUNNING: a reply is made. CLOSED: for good."""
+
+    NEW = "new"
+    READY = "ready"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens ``[start, end)`` to run through the hops up to and including ``last_hop``."""
+
+    start: int
+    end: int
+    last_hop: int
+
+
+def plan_chunks(positions: Sequence[int], upto: int, size: int) -> list[Chunk]:
+    """How to bring every hop to ``upto`` tokens, given the tokens each holds.
+
+    A chunk starts where the emptiest hop ends and runs through all hops up to the last one that
+    lacks it; the fuller ones before it are rewound to its start and recompute what they held,
+    because the emptier ones behind need their output. Fuller hops behind are not bothered.
+    """
+    start = min(positions)
+    bounds = sorted({position for position in positions if start < position < upto} | {upto})
+    chunks = []
+    for bound in bounds:
+        while start < bound:
+            end = min(bound, start + size)
+            last = max(index for index, position in enumerate(positions) if position <= start)
+            chunks.append(Chunk(start, end, last))
+            start = end
+    return chunks
+
+
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the longest common prefix."""
+    limit = min(len(first), len(second))
+    for index in range(limit):
+        if first[index] != second[index]:
+            return index
+    return limit
+
+
+class InferenceSession:
+    """One route with its KV caches; lives across turns. Made by ``FarMeshClient.session()``."""
+
+    def __init__(self, client: FarMeshClient, max_length: int) -> None:
+        self._client = client
+        self._max_length = max_length
+        self._ids = array("q")  # what the hops hold, up to each link's position
+        self._links: list[HopLink] = []
+        self._state = SessionState.NEW
+        self._epoch = 0
+        self._salt = random.getrandbits(32)
+        self._entry = asyncio.Lock()  # chunks enter the first hop in order
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_AHEAD)
+        self._losses = 0  # hops lost since the last token
+        self._reroutes = 0  # in this reply
+        self._reused: int | None = None  # prompt tokens that this reply did not prefill
+        self._relay_only = False  # no pushes: to find out which hop answers nonsense
+
+    def __repr__(self) -> str:
+        hops = " → ".join(str(link.hop) for link in self._links)
+        return f"<InferenceSession {self._state.name} {self.position} tokens | {hops}>"
+
+    @property
+    def position(self) -> int:
+        """Tokens held in every hop's KV cache."""
+        return min((link.position for link in self._links), default=0)
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The tokens of this session, those of the last reply included."""
+        return self._ids.tolist()
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that the session can ever hold."""
+        return self._max_length
+
+    @property
+    def route(self) -> Route | None:
+        return Route(tuple(link.hop for link in self._links)) if self._links else None
+
+    @property
+    def state(self) -> SessionState:
+        return self._state
+
+    # --- replies ------------------------------------------------------------------------------
+
+    async def generate(
+        self, token_ids: Sequence[int], sampling: SamplingParams | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Continue ``token_ids`` (the full list wanted) and stream what happens.
+
+        Ends after ``GenerationFinished``. Closing the generator, or cancelling its task, stops
+        the nodes' work within one step and leaves the session ready for the next call.
+
+        Raises:
+            ContextOverflow: the prompt leaves no room for a single token; nothing was sent.
+            SessionBusy: another reply is running.
+            SessionClosed: the session was closed.
+            MissingBlocks, SwarmBusy, SwarmUnreachable, RetriesExhausted: the swarm cannot.
+        """
+        sampling = sampling or SamplingParams()
+        if self._state is SessionState.CLOSED:
+            raise SessionClosed("This session was closed.")
+        if self._state is SessionState.RUNNING:
+            raise SessionBusy("A reply is being made in this session; wait for it or stop it.")
+        if not token_ids:
+            raise ValueError("token_ids is empty")
+        if len(token_ids) >= self._max_length:
+            raise ContextOverflow(len(token_ids) + 1, self._max_length)
+        self._state = SessionState.RUNNING
+        self._events = asyncio.Queue(_EVENTS_AHEAD)
+        producer = asyncio.create_task(
+            self._produce(list(token_ids), sampling), name="farmesh-generate"
+        )
+        try:
+            while (event := await self._events.get()) is not None:
+                yield event
+            await producer
+        finally:
+            producer.cancel()
+            await asyncio.gather(producer, return_exceptions=True)
+            if self._state is SessionState.RUNNING:
+                self._state = SessionState.READY
+
+    async def _produce(self, token_ids: list[int], sampling: SamplingParams) -> None:
+        try:
+            await self._reply(token_ids, sampling)
+        except asyncio.CancelledError:
+            await self._stop_work()
+            raise
+        finally:
+            # The reader may be gone, with the queue full: make room for the end mark.
+            if self._events.full():
+                self._events.get_nowait()
+            self._events.put_nowait(None)
+
+    async def _reply(self, token_ids: list[int], sampling: SamplingParams) -> None:
+        started = time.perf_counter()
+        self._losses = self._reroutes = 0
+        self._reused = None
+        self._rewind(token_ids)
+        seed = sampling.seed if sampling.seed is not None else random.getrandbits(63)
+        prompt_length, first_token_at = len(token_ids), started
+        stops = set(sampling.stop_token_ids)
+        if not sampling.ignore_eos:
+            stops |= self._client.eos_token_ids
+        reason = FinishReason.MAX_NEW_TOKENS
+        for index in range(sampling.max_new_tokens):
+            if len(self._ids) >= self._max_length:
+                reason = FinishReason.CONTEXT_FULL
+                break
+            hidden_states = await self._advance(len(self._ids))
+            row = SamplingRow(sampling, self._ids, prompt_length, uniform(seed, index))
+            token_id = await self._client.next_token(hidden_states, row)
+            if index == 0:
+                first_token_at = time.perf_counter()
+            self._ids.append(token_id)
+            self._losses = 0
+            await self._events.put(TokenGenerated(token_id, len(self._ids) - 1, index))
+            if token_id in stops:
+                reason = FinishReason.END_OF_SEQUENCE
+                break
+        now = time.perf_counter()
+        stats = GenerationStats(
+            prompt_tokens=prompt_length,
+            reused_tokens=self._reused or 0,
+            generated_tokens=len(self._ids) - prompt_length,
+            ttft=first_token_at - started,
+            duration=now - started,
+            hops=len(self._links),
+            reroutes=self._reroutes,
+            seed=seed,
+        )
+        await self._events.put(GenerationFinished(reason, stats))
+
+    def _rewind(self, token_ids: list[int]) -> None:
+        """Keep what the hops hold of the new list; at least the last token is computed again."""
+        keep = min(common_prefix(self._ids, token_ids), len(token_ids) - 1)
+        for link in self._links:
+            link.position = min(link.position, keep)
+        self._ids = array("q", token_ids)
+
+    async def _stop_work(self) -> None:
+        """Tell the hops to drop what is still queued for this session; nothing is awaited."""
+        self._epoch += 1
+        for link in self._links:
+            if not link.in_flight:
+                continue
+            link.forget_in_flight()
+            if link.has("epoch"):
+                with contextlib.suppress(HopLost):
+                    await link.send(self._empty_step(link))
+
+    def _empty_step(self, link: HopLink) -> Step:
+        metadata = StepMetadata(
+            session_id=link.session_id,
+            step_id=uuid.uuid4().hex,
+            start_from_position=link.position,
+            epoch=self._epoch,
+        )
+        return Step(torch.empty(1, 0, self._client.hidden_size), metadata)
+
+    # --- bringing the hops forward --------------------------------------------------------------
+
+    async def _advance(self, upto: int) -> torch.Tensor:
+        """Bring all hops to ``upto`` tokens; the last position's ``[hidden]`` at the last hop.
+
+        Lost hops are repaired on the way, as often as the configuration allows.
+        """
+        while True:
+            try:
+                if not self._links:
+                    self._links = await self._open_span(Span(0, self._client.num_blocks))
+                    await self._events.put(RouteFound(self._current_route))
+                output = await self._advance_once(upto)
+                self._relay_only = False
+                return output[0, -1]
+            except _Suspect as suspect:
+                # Some hop answers nonsense. Without pushes every hop's output is looked at.
+                self._relay_only = True
+                self._let_go()
+                for link in self._links:
+                    link.position = min(link.position, suspect.chunk.start)
+            except HopLost as lost:
+                await self._repair(lost)
+
+    async def _advance_once(self, upto: int) -> torch.Tensor:
+        positions = [min(link.position, upto - 1) for link in self._links]
+        if self._reused is None:
+            self._reused = min(positions)
+        if min(positions) == upto - 1:  # a decode step
+            return await self._run_chunk(Chunk(upto - 1, upto, len(self._links) - 1))
+        return await self._prefill(plan_chunks(positions, upto, self._client.chunk_tokens), upto)
+
+    async def _prefill(self, chunks: list[Chunk], upto: int) -> torch.Tensor:
+        """Several chunks at once, each at another hop; a failure or cancel stops them all."""
+        reorder = all(link.has("epoch") for link in self._links)
+        window = asyncio.Semaphore(_CHUNKS_IN_FLIGHT if reorder else 1)
+        reused = self._reused or 0
+        await self._events.put(PrefillProgress(chunks[0].start, upto, reused))
+
+        async def run(chunk: Chunk) -> torch.Tensor:
+            async with window:
+                return await self._run_chunk(chunk)
+
+        output = torch.empty(0)
+        tasks = [asyncio.create_task(run(chunk)) for chunk in chunks]
+        try:
+            for chunk, task in zip(chunks, tasks, strict=True):
+                output = await task
+                await self._events.put(PrefillProgress(chunk.end, upto, reused))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+        return output
+
+    async def _run_chunk(self, chunk: Chunk) -> torch.Tensor:
+        """One chunk through its hops; ``[1, tokens, hidden]`` from the last of them.
+
+        Each hop the client feeds is told which hops follow, and pushes to them; the client only
+        waits for the last. A hop that could not push answers with its output, which the client
+        carries on itself under the same step id, so that nothing is computed twice.
+        """
+        links = self._links[: chunk.last_hop + 1]
+        step_id = uuid.uuid4().hex
+        async with self._entry:
+            hidden_states = await self._client.embed(self._ids[chunk.start : chunk.end])
+            replies = [link.expect(step_id) for link in links]
+            await links[0].send(self._step(chunk, step_id, hidden_states, links))
+        stage = 0
+        while True:
+            stage, reply = await self._next_reply(links, replies, stage, chunk)
+            stage += 1
+            if reply.pushed and stage < len(links):
+                continue
+            hidden_states = self._checked(links, stage - 1, reply, chunk)
+            if stage == len(links):
+                break
+            await links[stage].send(self._step(chunk, step_id, hidden_states, links[stage:]))
+        for link in links:
+            link.position = chunk.end
+        return hidden_states
+
+    def _step(
+        self, chunk: Chunk, step_id: str, hidden_states: torch.Tensor, links: list[HopLink]
+    ) -> Step:
+        """The message for ``links[0]``, which pushes to those of the others that can take it."""
+        first, *others = links
+        targets: list[NextServer] = []
+        if self._client.config.use_push and not self._relay_only and first.has("push_ack"):
+            for link in others:
+                if not link.has("push_ack"):
+                    break
+                targets.append(NextServer(link.hop.peer_id, link.session_id, link.hop.span))
+        metadata = StepMetadata(
+            session_id=first.session_id,
+            step_id=step_id,
+            start_from_position=chunk.start,
+            next_servers=tuple(targets),
+            push_ack=bool(targets),
+            epoch=self._epoch,
+            args_structure=THREE_TENSORS,
+        )
+        return Step(hidden_states, metadata)
+
+    async def _next_reply(
+        self,
+        links: list[HopLink],
+        replies: list[asyncio.Future[StepReply]],
+        stage: int,
+        chunk: Chunk,
+    ) -> tuple[int, StepReply]:
+        """The reply of hop ``stage``, or already the last hop's, and which of them it is.
+
+        Raises:
+            HopLost: one of the hops that are still to answer is gone, or silent for too long.
+        """
+        patience = _Patience(self._client, links[stage:], chunk)
+        while True:
+            waiting = [future for future in replies[stage:] if not future.done()]
+            if not replies[stage].done() and not replies[-1].done():
+                await asyncio.wait(
+                    waiting, timeout=_WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+            for future in replies[stage:]:
+                if future.done() and not future.cancelled() and future.exception():
+                    raise future.exception()  # type: ignore[misc]  # checked the line above
+            for index in (len(links) - 1, stage):
+                if replies[index].done():
+                    self._client.observe(links[index], replies[index].result(), chunk, patience)
+                    return index, replies[index].result()
+            await patience.check()
+
+    def _checked(
+        self, links: list[HopLink], index: int, reply: StepReply, chunk: Chunk
+    ) -> torch.Tensor:
+        """A hop's output, if it can be right.
+
+        Raises:
+            HopCorrupt: wrong shape, or this very hop made numbers that are not finite.
+            _Suspect: not finite, and any of several hops may have made them so.
+        """
+        hop, output = links[index].hop, reply.hidden_states
+        if tuple(output.shape) != (1, chunk.end - chunk.start, self._client.hidden_size):
+            raise HopCorrupt(hop, f"it answered with shape {tuple(output.shape)}")
+        if not bool(torch.isfinite(output).all()):
+            if index and not self._relay_only:
+                raise _Suspect(chunk)
+            raise HopCorrupt(hop, "it answered with numbers that are not finite")
+        return output
+
+    # --- repairing the route --------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """Whatever is still on its way belongs to an older epoch now."""
+        self._epoch += 1
+        for link in self._links:
+            link.forget_in_flight()
+
+    async def _repair(self, lost: HopLost) -> None:
+        """Re-attach to the lost hop when only its stream dropped, else route around it.
+
+        Raises:
+            RetriesExhausted: too many hops were lost since the last token.
+        """
+        self._let_go()
+        self._losses += 1
+        if self._losses > self._client.config.max_reroutes:
+            raise RetriesExhausted(
+                f"The reply was given up after {self._losses} lost nodes in a row. {lost}"
+            ) from lost
+        index = next(i for i, link in enumerate(self._links) if link.hop == lost.hop)
+        if await self._reattach(self._links[index], lost):
+            return
+        self._client.report(lost)
+        self._links[index].abort()
+        replacement = await self._open_span(lost.hop.span)
+        self._links[index : index + 1] = replacement
+        self._reroutes += 1
+        await self._events.put(Rerouted(lost.hop, lost.reason, self._current_route))
+
+    async def _reattach(self, link: HopLink, lost: HopLost) -> bool:
+        """Whether the hop still holds the session and takes a new stream for it."""
+        if isinstance(lost, HopRefused | HopSilent | HopCorrupt) or not link.has("resume"):
+            return False
+        try:
+            await self._client.open_link(link, resume=True)
+        except HopLost:
+            return False
+        return True
+
+    @property
+    def _current_route(self) -> Route:
+        return Route(tuple(link.hop for link in self._links))
+
+    async def _open_span(self, span: Span) -> list[HopLink]:
+        """Open links over ``span``; wait, within limits, for nodes that are missing or full.
+
+        Raises:
+            MissingBlocks, SwarmBusy, SwarmUnreachable: nothing came up in time.
+        """
+        deadline = time.monotonic() + self._client.config.missing_blocks_timeout
+        while True:
+            try:
+                route = await self._client.find_route(span, len(self._ids), self._salt)
+                return await self._open_links(route)
+            except MissingBlocks as error:
+                failure: Exception = error
+                event: Event = WaitingForBlocks(error.missing, deadline - time.monotonic())
+            except HopLost as lost:
+                self._client.report(lost)
+                failure = lost
+                event = self._waiting_for(lost, deadline - time.monotonic())
+            if time.monotonic() > deadline:
+                raise self._giving_up(failure) from failure
+            await self._events.put(event)
+            await self._client.wait_for_news(span)
+
+    def _waiting_for(self, lost: HopLost, seconds: float) -> Event:
+        if isinstance(lost, HopRefused) and lost.code == CODE_BUSY:
+            return WaitingForCache(lost.hop.peer_id, seconds)
+        return WaitingForBlocks(lost.hop.span, seconds)
+
+    def _giving_up(self, failure: Exception) -> Exception:
+        if not self._client.joined:
+            return self._client.join_error or SwarmUnreachable(
+                "The swarm could not be joined: no bootstrap peer answers."
+            )
+        match failure:
+            case HopRefused(code="busy"):
+                return SwarmBusy("All nodes are full at the moment; please try again in a while.")
+            case HopLost():
+                return MissingBlocks(failure.hop.span, f" at present ({failure.reason})")
+            case _:
+                return failure
+
+    async def _open_links(self, route: Route) -> list[HopLink]:
+        """Open all hops of a route at once; all or none.
+
+        Raises: HopLost, the first one that failed.
+        """
+        links = [self._client.make_link(hop, self._max_length) for hop in route.hops]
+        results = await asyncio.gather(
+            *(self._client.open_link(link) for link in links), return_exceptions=True
+        )
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            for link in links:
+                link.abort()
+            raise failures[0]
+        return links
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Free the nodes' caches. A running reply ends with its generator, not here."""
+        self._state = SessionState.CLOSED
+        links, self._links = self._links, []
+        await asyncio.gather(*(link.close() for link in links))
+
+    async def __aenter__(self) -> InferenceSession:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class _Suspect(Exception):
+    """The last hop's output is not finite; any hop before it may be the cause."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+
+
+class _Patience:
+    """How long a chunk may keep the session waiting for the hops that are still to answer.
+
+    A hop that is silent is asked whether it lives; one that lives but takes far longer than it
+    used to is given up only when somebody else could do its work.
+    """
+
+    def __init__(self, client: FarMeshClient, links: list[HopLink], chunk: Chunk) -> None:
+        self._client = client
+        self._links = links
+        self.started = time.monotonic()
+        self._deadline = client.step_deadline(links[0], chunk.end - chunk.start)
+        self._asked = self.started
+
+    async def check(self) -> None:
+        """Raises: HopSilent."""
+        now = time.monotonic()
+        heard = max(self._links[0].last_heard, self._asked)
+        if now - heard > self._client.config.silence_timeout:
+            self._asked = now
+            await self._ask_all()
+        slow = now - max(self.started, self._links[0].last_heard)
+        if slow > self._deadline and self._client.has_alternative(self._links[0].hop):
+            raise HopSilent(self._links[0].hop, f"it takes longer than {self._deadline:.1f} s")
+
+    async def _ask_all(self) -> None:
+        """The hop waited for may itself wait for a push to the one behind it: ask them all."""
+        alive = await asyncio.gather(
+            *(self._client.is_alive(link.hop.peer_id) for link in self._links)
+        )
+        for link, answered in zip(self._links, alive, strict=True):
+            if not answered:
+                raise HopSilent(link.hop, "it does not answer")

@@ -1,0 +1,126 @@
+"""How steps travel between peers: the one seam between the engine and the network.
+
+Two implementations: :mod:`farmesh.p2p` (libp2p through hivemind) and :mod:`farmesh.inprocess`
+(the same node code without sockets, with seeded faults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from farmesh.core import NodeInfo, PeerId
+from farmesh.wire import Step, StepReply
+
+
+class NodeStream(Protocol):
+    """The client's end of one inference stream. Sends and replies each keep their order."""
+
+    async def send(self, step: Step) -> None:
+        """Raises: StreamBroken."""
+
+    async def receive(self) -> StepReply:
+        """The next reply.
+
+        Raises:
+            StreamBroken: the stream ended.
+            RemoteError: the node ended the session with an error.
+            ProtocolError: the reply is malformed.
+        """
+
+    async def close(self) -> None:
+        """End the session in order, so that the node frees its KV cache at once."""
+
+    def abort(self) -> None:
+        """Drop the stream; the node keeps the session for its grace period."""
+
+
+class PeerStream(Protocol):
+    """The node's end of one inference stream."""
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Who opened the stream."""
+
+    async def receive(self) -> Step | None:
+        """The next step; None when the peer closed the session in order.
+
+        Raises:
+            StreamBroken: the peer is gone.
+            ProtocolError: the message is malformed.
+        """
+
+    async def send(self, reply: StepReply) -> None:
+        """Raises: StreamBroken."""
+
+
+class NodeHandler(Protocol):
+    """What a node answers. Errors raised here reach the peer as one sentence, never a traceback."""
+
+    @property
+    def max_elements(self) -> int:
+        """Elements of the largest tensor that a peer may send."""
+
+    async def inference(self, stream: PeerStream) -> None: ...
+
+    async def push(self, peer_id: PeerId, step: Step) -> None: ...
+
+    async def info(self, peer_id: PeerId, uid: str) -> Mapping[str, Any]: ...
+
+
+class Transport(Protocol):
+    """One peer's access to all others."""
+
+    @property
+    def peer_id(self) -> PeerId: ...
+
+    async def open_stream(self, peer_id: PeerId, *, max_elements: int) -> NodeStream:
+        """Raises: PeerUnreachable."""
+
+    async def push(self, peer_id: PeerId, step: Step) -> None:
+        """Hand a step to a session of another node; returns when it has been queued there.
+
+        Raises: TransportError.
+        """
+
+    async def info(self, peer_id: PeerId, uid: str) -> Mapping[str, Any]:
+        """Raises: TransportError."""
+
+    async def ping(self, peer_id: PeerId) -> float:
+        """Round trip in seconds.
+
+        Raises: PeerUnreachable.
+        """
+
+    async def serve(self, handler: NodeHandler) -> None:
+        """Start to answer other peers' calls with ``handler``."""
+
+
+class Directory(Protocol):
+    """Where nodes announce themselves and clients find them (the DHT)."""
+
+    async def announce(self, prefix: str, info: NodeInfo, lifetime: float) -> None:
+        """Publish ``info`` under every block of its span for ``lifetime`` seconds.
+
+        Raises: SwarmUnreachable when nobody stored it.
+        """
+
+    async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
+        """All nodes whose records are alive, whatever their state."""
+
+    async def register_model(self, prefix: str, num_blocks: int, lifetime: float) -> None:
+        """List the model for dashboards; a private prefix (leading ``_``) is not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A peer's place in a swarm: how it reaches others and how it finds them."""
+
+    transport: Transport
+    directory: Directory
+    addresses: tuple[str, ...] = ()  # where others reach this peer
+
+
+NetworkFactory = Callable[[], AbstractAsyncContextManager[Network]]
