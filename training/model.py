@@ -3,6 +3,7 @@
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from training.sampling import DEFAULTS
 from training.tokenizer import CONTEXT, VOCAB_SIZE
 
 
@@ -31,8 +32,8 @@ def generation_defaults(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
     """The sampling settings that evaluate best (see models/guide/README.md)."""
     return GenerationConfig(
         do_sample=True,
-        temperature=0.3,
-        top_p=0.9,
+        temperature=DEFAULTS.temperature,
+        top_p=DEFAULTS.top_p,
         max_new_tokens=160,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -48,7 +48,9 @@ class Batch:
     labels: Tensor
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, messages: list[Message]) -> tuple[list[int], list[int]]:
+def encode(
+    tokenizer: PreTrainedTokenizerFast, messages: list[Message]
+) -> tuple[list[int], list[int]]:
     """Token ids and labels of a dialogue, cut at the context; the same ids as the template's."""
     end = tokenizer.convert_tokens_to_ids(END)
     pieces = [
@@ -67,7 +69,9 @@ def encode(tokenizer: PreTrainedTokenizerFast, messages: list[Message]) -> tuple
     return token_ids[:CONTEXT], labels[:CONTEXT]
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, pools_done: int) -> Iterator[tuple[int, Batch]]:
+def batches(
+    tokenizer: PreTrainedTokenizerFast, plan: Plan, pools_done: int
+) -> Iterator[tuple[int, Batch]]:
     """Batches of about `plan.tokens` tokens, each with the number of its pool."""
     stream = dialogues(plan.seed, pools_done * POOL)
     pool = pools_done

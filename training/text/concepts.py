@@ -268,7 +268,14 @@ CONCEPTS: tuple[Topic, ...] = (
         "after a while.",
         simple="It is a phone book that everybody in the swarm carries a few pages of.",
         why="With it, no central server is needed to know who is online.",
-        things=("the dht", "a dht", "dht", "a distributed hash table", "kademlia", "peer discovery"),
+        things=(
+            "the dht",
+            "a dht",
+            "dht",
+            "a distributed hash table",
+            "kademlia",
+            "peer discovery",
+        ),
         asks=(
             "how are nodes discovered",
             "how does discovery work",
@@ -349,7 +356,14 @@ CONCEPTS: tuple[Topic, ...] = (
         "speed after it.",
         simple="Prefill is reading your message, decode is writing the answer.",
         why="Known tokens can be computed together, while each new token needs the one before.",
-        things=("prefill", "decode", "decoding", "a decode step", "prefill and decode", "the prefill"),
+        things=(
+            "prefill",
+            "decode",
+            "decoding",
+            "a decode step",
+            "prefill and decode",
+            "the prefill",
+        ),
         asks=("prefill vs decode", "what does prefill mean", "what happens during prefill"),
     ),
     Topic(

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lists of phrases read better unbroken
 """Whole dialogues: turns of every kind, drawn at random but repeatable by seed."""
 
 import random
@@ -202,16 +203,22 @@ def tell(chat: Chat) -> None:
     """The person tells one to four facts in a message."""
     rng = chat.rng
     count = rng.choices((1, 2, 3, 4), (7, 3, 2, 0.6))[0]
-    facts = list({fact.key: fact for fact in (memory.random_fact(rng) for _ in range(count))}.values())
+    facts = list(
+        {fact.key: fact for fact in (memory.random_fact(rng) for _ in range(count))}.values()
+    )
     told = [fact.fill(typed_part(rng, rng.choice(fact.told))) for fact in facts]
     message = told[0]
     for part in told[1:]:
         message += rng.choice((", ", " and ", ". ", ", and ", "; ", "! ", "\n", " ")) + part
     message += rng.choice(("", "", ".", "!"))
     if rng.random() < 0.18:
-        message = rng.choice(("hi, ", "hello, ", "hey ", "ok ", "so ", "hi! ", "btw ", "also ")) + message
+        message = (
+            rng.choice(("hi, ", "hello, ", "hey ", "ok ", "so ", "hi! ", "btw ", "also ")) + message
+        )
     if rng.random() < 0.08:
-        message += rng.choice((" remember that", ", please remember", " ok?", ", don't forget", " :)"))
+        message += rng.choice(
+            (" remember that", ", please remember", " ok?", ", don't forget", " :)")
+        )
     changed = [fact for fact in facts if fact.key in chat.facts]
     if changed and rng.random() < 0.6:
         message = rng.choice(memory.CHANGED).format(s=message)

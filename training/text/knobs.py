@@ -118,7 +118,7 @@ KNOBS: tuple[Topic, ...] = (
         "many when it is not.",
         simple="It throws away the unlikely words and keeps the likely ones.",
         why="Unlikely tokens are often mistakes, and top-p keeps them out.",
-        things=knob_things("top-p", "top p", "top_p", "topp") + ("nucleus sampling", "the nucleus"),
+        things=(*knob_things("top-p", "top p", "top_p", "topp"), "nucleus sampling", "the nucleus"),
         actions=("set top-p", "use top p", "change top_p", "choose a value for top p"),
         asks=("what does a top p of 0.5 mean", "what happens with a low top-p", "top-p 0.9?"),
     ),
@@ -204,8 +204,7 @@ KNOBS: tuple[Topic, ...] = (
         "stop_strings",
         "Stop strings end a reply as soon as one of them is written. The stop string itself is "
         "not shown.",
-        "You can give several. They are useful when you want only the first line or a single "
-        "item.",
+        "You can give several. They are useful when you want only the first line or a single item.",
         simple="They are words that tell me to be quiet.",
         why="They save time when you know where the reply should end.",
         things=knob_things("stop string", "stop sequence"),
@@ -258,7 +257,7 @@ KNOBS: tuple[Topic, ...] = (
         "A value of 1 turns it off. It is an alternative to top-p.",
         simple="It prefers words that are neither too obvious nor too strange.",
         why="Text that people write is rarely the likeliest one at every word.",
-        things=knob_things("typical-p", "typical p", "typical_p") + ("typical sampling",),
+        things=(*knob_things("typical-p", "typical p", "typical_p"), "typical sampling"),
     ),
     Topic(
         "presence_penalty",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lists of phrases read better unbroken
 """Facts that people tell about themselves, and the ways to ask for them later.
 
 Values are mostly drawn without end (invented words, random numbers), so that the only way to
@@ -285,7 +286,7 @@ def favourite(rng: random.Random) -> Fact:
         value = w.common(rng, w.COMMON)
     fav = rng.choice(("favourite", "favorite"))
     told = [
-        f"my {fav} {{r}} is {{v}}", f"my fav {{r}} is {{v}}", f"{{v}} is my {fav} {{r}}",
+        f"my {fav} {{r}} is {{v}}", "my fav {r} is {v}", f"{{v}} is my {fav} {{r}}",
         "the {r} i like most is {v}", "the {r} i like best is {v}", f"my {fav} {{r}}: {{v}}",
         "the best {r} for me is {v}", f"my all time {fav} {{r}} is {{v}}",
         "of all {r}s i like {v} most", f"my very {fav} {{r}} has always been {{v}}",
@@ -371,7 +372,9 @@ def belonging(rng: random.Random) -> Fact:
 
 
 def colour_of(rng: random.Random) -> Fact:
-    owner = rng.choice((*w.BELONGINGS, "door", "hair", "coat", "bag", "hat", "shirt", "sofa", "cup"))
+    owner = rng.choice(
+        (*w.BELONGINGS, "door", "hair", "coat", "bag", "hat", "shirt", "sofa", "cup")
+    )
     return Fact(
         f"colour of {owner}",
         rng.choice(w.COLOURS),

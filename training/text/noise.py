@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lists of phrases read better unbroken
 """How people really type: lower case, no punctuation, typos, words in front and after."""
 
 import random

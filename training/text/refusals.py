@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lists of phrases read better unbroken
 """What the guide cannot do: messages from far outside its field, built from wide word lists."""
 
 import random
@@ -6,8 +7,7 @@ from training.text.words import invented_word
 
 ANSWERS = (
     "That is beyond me: I only know FarMesh Chat. A larger model from the picker can help.",
-    "Sorry, I don't know that. I am a small guide to this app; pick a larger model for such "
-    "questions.",
+    "Sorry, I don't know that. I only explain this app; pick a larger model for such questions.",
     "I can't help with that, I only know this app. A larger model from the picker may know.",
 )
 
@@ -223,9 +223,7 @@ def refusal_message(rng: random.Random) -> str:
         subjects = (*SUBJECTS, *THINGS)
         return _fill(pattern, [rng.choice(subjects) for _ in range(pattern.count("{}"))])
     if kind < 0.52:
-        return _fill(
-            rng.choice(ACTION_PATTERNS), [f"{rng.choice(VERBS)} {rng.choice(OBJECTS)}"]
-        )
+        return _fill(rng.choice(ACTION_PATTERNS), [f"{rng.choice(VERBS)} {rng.choice(OBJECTS)}"])
     if kind < 0.62:
         return _fill(rng.choice(ACTION_PATTERNS), [rng.choice(NEAR_ACTIONS)])
     if kind < 0.76:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lists of phrases read better unbroken
 """Small things the guide can do on request: repeat, spell, add up, compare."""
 
 import random
@@ -5,10 +6,29 @@ import random
 from training.text import words as w
 from training.text.noise import typed
 
-_NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty"
-).split()
+_NUMBER_WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
 
 _REPEAT = (
     "repeat after me: {v}", "repeat {v}", "say {v}", 'say "{v}"', "repeat: {v}", "echo {v}",
@@ -29,7 +49,7 @@ _SPELL = (
     "spell me {v}", "how would you spell {v}", "letters of {v}", "do you know how to spell {v}",
     "can you tell me how to spell the word {v}", "spell out {v}", "spell out the word {v}",
 )  # fmt: skip
-_ADD = (
+_ADD: tuple[str, ...] = (
     "what is {a} + {b}", "{a} + {b}", "{a}+{b}", "{a} plus {b}", "what is {a} plus {b}", "{a}+{b}=",
     "add {a} and {b}", "what's {a} + {b}", "how much is {a} + {b}", "{a} + {b} = ?", "{a} and {b} makes",
     "sum of {a} and {b}", "the sum of {a} and {b}", "how much is {a} and {b}", "calculate {a} + {b}",
@@ -40,7 +60,7 @@ _ADD = (
     "if you have {a} eggs and buy {b} more, how many eggs", "solve {a} + {b}", "total of {a} and {b}",
     "there are {a} birds and {b} more come, how many birds are there", "please add up {a} and {b}",
 )  # fmt: skip
-_SUBTRACT = (
+_SUBTRACT: tuple[str, ...] = (
     "what is {a} - {b}", "{a} - {b}", "{a}-{b}", "{a} minus {b}", "what is {a} minus {b}", "{a}-{b}=",
     "what's {a} - {b}", "how much is {a} - {b}", "{a} - {b} = ?", "take {b} from {a}", "{a} less {b}",
     "take away {b} from {a}", "calculate {a} - {b}", "what is left of {a} when i take {b}",
@@ -49,7 +69,7 @@ _SUBTRACT = (
     "if i have {a} cookies and eat {b}, how many are left", "solve {a} - {b}", "tell me {a} minus {b}",
     "there are {a} birds and {b} fly away, how many remain", "how much is {a} minus {b}",
 )  # fmt: skip
-_MULTIPLY = (
+_MULTIPLY: tuple[str, ...] = (
     "what is {a} * {b}", "{a} * {b}", "{a}*{b}", "{a} times {b}", "what is {a} times {b}", "{a} x {b}",
     "multiply {a} and {b}", "what's {a} * {b}", "how much is {a} times {b}", "{a} * {b} = ?",
     "{a} multiplied by {b}", "calculate {a} * {b}", "product of {a} and {b}", "what is {a}x{b}",

@@ -1,18 +1,27 @@
+# ruff: noqa: E501 - lists of phrases read better unbroken
 """Words to tell and to remember: lists of usual ones, and invented ones without end."""
 
 import random
-
-_ONSETS = (
-    "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl fr gl gr kr ph pl pr qu sc sh sk sl sm sn "
-    "sp st str th tr tw vl wh x y zh"
-).split() + [""]  # fmt: skip
-_VOWELS = "a e i o u a e i o u y ai au ea ee ei eo ia ie io oa oo ou ue ö é á ü".split()
-_CODAS = "b d f g k l m n p r s t x z ck ch ll lm ln mp nd ng nk nt rd rk rn rt sh sk ss st th tz".split()
 
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.replace("\n", " ").split(",") if part.strip())
 
+
+_ONSETS = (
+    *_split("""
+b, c, d, f, g, h, j, k, l, m, n, p, r, s, t, v, w, z, br, ch, cl, cr, dr, fl, fr, gl, gr, kr, ph, pl,
+pr, qu, sc, sh, sk, sl, sm, sn, sp, st, str, th, tr, tw, vl, wh, x, y, zh
+"""),
+    "",
+)
+_VOWELS = _split(
+    "a, e, i, o, u, a, e, i, o, u, y, ai, au, ea, ee, ei, eo, ia, ie, io, oa, oo, ou, ue, ö, é, á, ü"
+)
+_CODAS = _split("""
+b, d, f, g, k, l, m, n, p, r, s, t, x, z, ck, ch, ll, lm, ln, mp, nd, ng, nk, nt, rd, rk, rn, rt, sh,
+sk, ss, st, th, tz
+""")
 
 NAMES = _split("""
 Anna, Ben, Clara, David, Emma, Felix, Grace, Henry, Isla, Jack, Kate, Leo, Mia, Noah, Olivia, Paul,
