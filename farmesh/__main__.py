@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 EXIT_GAPS, EXIT_WRONG, EXIT_INTERRUPTED = 1, 2, 130
 COMMANDS = ("bootstrap", "serve", "status", "generate")
 
-_SHUTDOWN_SECONDS = 5.0  # for a clean end after stdin closed; then the process ends regardless
+_SHUTDOWN_SECONDS = 5.0  # for a clean end; then the process ends regardless
 _STATUS_JOIN_SECONDS = 10.0
 _MAP_COLUMNS = 48  # of the picture of a model's blocks
 
@@ -614,31 +614,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     try:
-        return asyncio.run(_until_terminated(_RUN[arguments.command](arguments)))
+        return asyncio.run(_until_ended(_RUN[arguments.command](arguments)))
     except FarMeshError as error:
         _note(str(error))
         return EXIT_WRONG
-    except asyncio.CancelledError:  # SIGTERM
-        return 0
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
 
 
-async def _until_terminated(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command; SIGTERM cancels it once, so that its scopes close in order."""
+async def _until_ended(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command; the first SIGTERM or Ctrl-C closes its scopes in order, a second ends it."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(command)
+    exit_codes: list[int] = []
 
-    def terminate() -> None:
-        loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    def end(exit_code: int) -> None:
+        if exit_codes:
+            os._exit(exit_code)
+        exit_codes.append(exit_code)
+        # What is to be closed may be dead already, and not answer.
+        threading.Thread(target=_end_late, args=(exit_code,), daemon=True).start()
         task.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, terminate)
-    return await task
+    for number, exit_code in ((signal.SIGTERM, 0), (signal.SIGINT, EXIT_INTERRUPTED)):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as of a shell script's job
+            loop.add_signal_handler(number, end, exit_code)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return exit_codes[0]
+
+
+def _end_late(exit_code: int) -> None:
+    time.sleep(_SHUTDOWN_SECONDS)
+    os._exit(exit_code)
 
 
 def _end_with_stdin() -> None:
@@ -646,8 +656,7 @@ def _end_with_stdin() -> None:
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_SHUTDOWN_SECONDS)
-    os._exit(EXIT_WRONG)
+    _end_late(EXIT_WRONG)
 
 
 if __name__ == "__main__":

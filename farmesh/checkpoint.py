@@ -134,14 +134,15 @@ class Checkpoint:
 
     def load_module(self, module: torch.nn.Module, prefix: str, dtype: torch.dtype) -> None:
         """Fill a module made on the meta device with the tensors under ``prefix``."""
-        wanted = dict(module.named_parameters())
+        wanted: dict[str, torch.Tensor] = dict(module.named_parameters())
         wanted.update((name, buffer) for name, buffer in module.named_buffers() if buffer.is_meta)
         tensors = self.read((prefix + name for name in wanted), dtype)
         for name, tensor in tensors.items():
             shape = tuple(wanted[name.removeprefix(prefix)].shape)
             if tuple(tensor.shape) != shape:
                 raise CheckpointError(
-                    f"{self.path}: {name} has shape {tuple(tensor.shape)}, config.json says {shape}."
+                    f"{self.path}: {name} has shape {tuple(tensor.shape)}, "
+                    f"config.json says {shape}."
                 )
         module.load_state_dict(
             {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, assign=True

@@ -88,8 +88,7 @@ class FarMeshClient:
         self._executor = ThreadPoolExecutor(
             1, "farmesh-stem", initializer=torch.set_num_threads, initargs=(config.threads,)
         )
-        self._stem: Stem | None = None
-        self._head: HeadBatcher | None = None
+        self._loaded: tuple[Stem, HeadBatcher] | None = None
 
     def __repr__(self) -> str:
         state = "JOINED" if self._joined.is_set() else "JOINING"
@@ -138,8 +137,8 @@ class FarMeshClient:
 
     async def __aenter__(self) -> FarMeshClient:
         loop = asyncio.get_running_loop()
-        self._stem = await loop.run_in_executor(self._executor, Stem, self._checkpoint)
-        self._head = HeadBatcher(self._stem, self._executor)
+        stem = await loop.run_in_executor(self._executor, Stem, self._checkpoint)
+        self._loaded = stem, HeadBatcher(stem, self._executor)
         self._keeper = asyncio.create_task(self._keep_joined(), name="farmesh-client")
         return self
 
@@ -240,7 +239,7 @@ class FarMeshClient:
         else:
             self._rtts[peer_id] = _smooth(self._rtts.get(peer_id), rtt)
 
-    # --- routes (for sessions) --------------------------------------------------------------------
+    # --- routes (for sessions) ------------------------------------------------------------------
 
     async def find_route(self, span: Span, tokens: int, salt: int) -> Route:
         """The best route over ``span``, around nodes that failed lately when there is a choice.
@@ -299,12 +298,12 @@ class FarMeshClient:
         now = time.monotonic()
         return frozenset(peer for peer, ban in self._bans.items() if ban.until > now)
 
-    # --- hops (for sessions) ----------------------------------------------------------------------
+    # --- hops (for sessions) --------------------------------------------------------------------
 
     def make_link(self, hop: Hop, max_length: int) -> HopLink:
         node = self._snapshot.node(hop.peer_id)
-        assert node is not None  # routes are made of the snapshot's nodes
-        return HopLink(hop, node, self.prefix, max_length)
+        extensions = node.extensions if node is not None else frozenset()
+        return HopLink(hop, extensions, self.prefix, max_length)
 
     async def open_link(self, link: HopLink, *, resume: bool = False) -> None:
         """Raises: HopLost."""
@@ -328,9 +327,7 @@ class FarMeshClient:
             return False
         return True
 
-    def observe(
-        self, link: HopLink, reply: StepReply, chunk: Chunk, patience: _Patience
-    ) -> None:
+    def observe(self, link: HopLink, reply: StepReply, chunk: Chunk, patience: _Patience) -> None:
         """Learn from a reply how fast a hop is."""
         tokens = chunk.end - chunk.start
         seconds = reply.compute_seconds
@@ -351,23 +348,27 @@ class FarMeshClient:
         expected += self._rtts.get(peer_id, 0.1)
         return max(self.config.step_timeout_floor, self.config.step_timeout_factor * expected)
 
-    # --- arithmetic (for sessions) ------------------------------------------------------------------
+    # --- arithmetic (for sessions) --------------------------------------------------------------
 
     async def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """``[1, tokens, hidden]``"""
-        assert self._stem is not None  # inside the scope
+        stem, _ = self._parts
         if len(token_ids) <= _DIRECT_EMBED:
-            return self._stem.embed(token_ids)
+            return stem.embed(token_ids)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._stem.embed, token_ids)
+        return await loop.run_in_executor(self._executor, stem.embed, token_ids)
 
     async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> int:
         """Sample after the last position's ``[hidden]``, together with all other sessions."""
-        assert self._head is not None  # inside the scope
-        return await self._head.next_token(hidden_states, row)
+        _, head = self._parts
+        return await head.next_token(hidden_states, row)
+
+    @property
+    def _parts(self) -> tuple[Stem, HeadBatcher]:
+        if self._loaded is None:
+            raise FarMeshError("The client is used outside its scope (async with FarMeshClient).")
+        return self._loaded
 
 
 def _smooth(old: float | None, new: float) -> float:
     return new if old is None else old + _SMOOTHING * (new - old)
-
-

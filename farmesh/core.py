@@ -210,9 +210,10 @@ class SamplingParams:
             if not isinstance(value, unit) or isinstance(value, bool):
                 kind = "a whole number" if unit is int else "a number"
                 raise InvalidSampling(name, f"{name} must be {kind}, not {value!r}.")
-            if not (math.isfinite(value) and low <= value <= high):
+            number = float(value)
+            if not (math.isfinite(number) and low <= number <= high):
                 raise InvalidSampling(
-                    name, f"{name} must be between {low:g} and {high:g}, not {value:g}."
+                    name, f"{name} must be between {low:g} and {high:g}, not {number:g}."
                 )
         if self.top_p == 0 or self.typical_p == 0:
             name = "top_p" if self.top_p == 0 else "typical_p"

@@ -71,7 +71,9 @@ def encode_record(info: NodeInfo) -> tuple[int, float, dict[str, Any]]:
         "torch_dtype": info.torch_dtype,
         "quant_type": info.quant_type,
         "using_relay": info.using_relay,
-        "cache_tokens_left": None if info.cache_tokens_left is None else int(info.cache_tokens_left),
+        "cache_tokens_left": None
+        if info.cache_tokens_left is None
+        else int(info.cache_tokens_left),
         "next_pings": {peer: float(rtt) for peer, rtt in info.next_pings.items()},
         "extensions": tuple(sorted(info.extensions)),
     }
@@ -129,7 +131,9 @@ def _name(text: str | None) -> str | None:
     return None if text is None else "".join(filter(str.isprintable, text))[:_MAX_NAME]
 
 
-def merge_records(records: Mapping[int, Mapping[PeerId, Any]], num_blocks: int) -> tuple[NodeInfo, ...]:
+def merge_records(
+    records: Mapping[int, Mapping[PeerId, Any]], num_blocks: int
+) -> tuple[NodeInfo, ...]:
     """One entry per peer from the records of all blocks, in peer order.
 
     A record that names its span counts for the whole span; of several, the one with the higher

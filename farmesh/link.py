@@ -9,7 +9,7 @@ import uuid
 
 import torch
 
-from farmesh.core import Hop, NodeInfo
+from farmesh.core import Hop
 from farmesh.errors import (
     HopCorrupt,
     HopLost,
@@ -41,9 +41,9 @@ class HopLink:
     acknowledged and not rewound. The node may hold more; every step says where it starts.
     """
 
-    def __init__(self, hop: Hop, node: NodeInfo, prefix: str, max_length: int) -> None:
+    def __init__(self, hop: Hop, extensions: frozenset[str], prefix: str, max_length: int) -> None:
         self.hop = hop
-        self.extensions = node.extensions
+        self.extensions = extensions
         self.session_id = uuid.uuid4().hex
         self.position = 0
         self.seconds_per_token: float | None = None  # observed decode steps, smoothed
@@ -123,8 +123,9 @@ class HopLink:
         try:
             await self._stream.send(step)
         except StreamBroken as error:
-            self.fail(self._lost(error))
-            raise self.failure from error
+            lost = self._lost(error)
+            self.fail(lost)
+            raise lost from error
 
     def forget_in_flight(self) -> None:
         """Replies to steps sent so far are of no interest any more."""

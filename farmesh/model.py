@@ -82,7 +82,7 @@ class HeadBatcher:
                 batch, self._waiting = self._waiting, []
                 try:
                     tokens = await loop.run_in_executor(self._executor, self._compute, batch)
-                except Exception as error:  # each waiting session reports it
+                except Exception as error:  # noqa: BLE001 - each waiting session reports it
                     for request in batch:
                         if not request.result.done():
                             request.result.set_exception(error)

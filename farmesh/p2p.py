@@ -24,6 +24,7 @@ from hivemind.utils.multiaddr import Multiaddr
 
 from farmesh.config import BootstrapConfig
 from farmesh.core import PeerId
+from farmesh.discovery import DHTDirectory
 from farmesh.errors import (
     ConfigError,
     FarMeshError,
@@ -33,7 +34,6 @@ from farmesh.errors import (
     StreamBroken,
     SwarmUnreachable,
 )
-from farmesh.discovery import DHTDirectory
 from farmesh.transport import Network, NodeHandler, NodeStream
 from farmesh.wire import (
     CODE_INTERNAL,
@@ -422,7 +422,7 @@ async def _serve_stream(
             await handler.inference(stream)
         except StreamBroken:
             pass
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the peer gets a sentence
             with contextlib.suppress(StreamBroken):
                 await stream.send_error(public_error(error))
 
@@ -447,7 +447,7 @@ def _quiet(
     async def guarded(request: Any, context: P2PContext) -> Any:
         try:
             return await handler(request, context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the peer gets a sentence
             raise RuntimeError(public_error(error)) from None
 
     return guarded
@@ -469,7 +469,6 @@ def _peer_errors() -> Iterator[None]:
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text[:200] or type(error).__name__
-
 
 
 def libp2p_network(

@@ -37,12 +37,8 @@ def find_route(snapshot: SwarmSnapshot, span: Span, hints: RouteHints | None = N
         MissingBlocks: nobody (who is not avoided) serves some block; the first such span.
     """
     hints = hints or RouteHints()
-    nodes = {
-        node.peer_id: node for node in snapshot.online if node.peer_id not in hints.avoid
-    }
-    serving = [
-        [peer for peer, node in nodes.items() if block in node.span] for block in span
-    ]
+    nodes = {node.peer_id: node for node in snapshot.online if node.peer_id not in hints.avoid}
+    serving = [[peer for peer, node in nodes.items() if block in node.span] for block in span]
     _check_complete(span, serving)
     seconds = {peer: _block_seconds(node, hints) for peer, node in nodes.items()}
     entry = {peer: _entry_penalty(node, hints) for peer, node in nodes.items()}

@@ -314,7 +314,7 @@ def _decompress(message: runtime_pb2.Tensor, elements: int) -> torch.Tensor:
 _NO_PROMPTS = torch.empty(0)
 _NO_HYPO_IDS = torch.empty(0, dtype=torch.int64)
 # The (args, kwargs) skeleton of three positional tensors that reference clients send.
-THREE_TENSORS = ((b"__T0", b"__T1", b"__T2"), {})
+THREE_TENSORS: Any = ((b"__T0", b"__T1", b"__T2"), {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+import torch.nn.functional as F
 from transformers import AttentionInterface
 
 from farmesh.families import ATTENTION_NAME
@@ -47,14 +47,14 @@ class Segment:
         return self._masks[key]
 
     def _build_mask(self, device: torch.device, dtype: torch.dtype, window: int | None) -> Any:
-        hides_past = window is not None and self.context > window
-        if self.tokens == 1 and not hides_past:
+        limit = self.context if window is None else window
+        if self.tokens == 1 and self.context <= limit:
             return None
         query = torch.arange(self.position, self.context, device=device)[:, None]
         key = torch.arange(self.context, device=device)[None, :]
         visible = key <= query
-        if hides_past:
-            visible &= key > query - window
+        if self.context > limit:
+            visible &= key > query - limit
         mask = torch.zeros(visible.shape, dtype=dtype, device=device)
         return mask.masked_fill_(~visible, float("-inf"))
 
@@ -78,9 +78,7 @@ class PackedBatch:
     @cached_property
     def position_ids(self) -> torch.Tensor:
         """``[1, tokens]``"""
-        positions = [
-            torch.arange(segment.position, segment.context) for segment in self.segments
-        ]
+        positions = [torch.arange(segment.position, segment.context) for segment in self.segments]
         return torch.cat(positions)[None].to(self.device)
 
     @cached_property
@@ -103,7 +101,7 @@ class PackedBatch:
 
 
 def packed_attention(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,

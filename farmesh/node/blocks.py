@@ -29,8 +29,7 @@ class BlockStack:
         family = checkpoint.family
         skeleton = family.skeleton(config)
         self._rotary = family.rotary_embedding(skeleton, config).to(device)
-        layers = skeleton.get_submodule(family.blocks)
-        self._layers = {block: layers[block] for block in span}
+        self._layers = {block: skeleton.get_submodule(f"{family.blocks}.{block}") for block in span}
         self._checkpoint = checkpoint
 
     def __repr__(self) -> str:

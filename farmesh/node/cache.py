@@ -110,7 +110,7 @@ class PageAllocator:
         return bisect_left(self.extents, extent.start, key=lambda other: other.start)
 
     def _relocate(self, extent: Extent, pages: int) -> list[Move]:
-        """Move ``extent`` to the middle of the widest gap, or compact when no gap is wide enough."""
+        """Move ``extent`` into the widest gap, or compact when no gap is wide enough."""
         source, held = extent.base, extent.pages
         if held:
             self.extents.remove(extent)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import torch
@@ -18,7 +18,6 @@ from farmesh.core import NodeInfo, NodeState, Span
 from farmesh.errors import FarMeshError
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
-from farmesh.node.cache import KVCache
 from farmesh.node.service import VERSION, NodeService
 from farmesh.p2p import libp2p_network
 from farmesh.placement import block_throughputs, blocks_that_fit, choose_span
@@ -58,7 +57,7 @@ class FarNode:
             identity_path=config.identity_path,
         )
         self._scope = contextlib.AsyncExitStack()
-        self._network: Network | None = None
+        self._joined: Network | None = None
         self._info: NodeInfo | None = None
         self.service: NodeService | None = None
 
@@ -78,11 +77,18 @@ class FarNode:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        return self._network.addresses if self._network else ()
+        """Where others reach this node; usable as their ``initial_peers``."""
+        return self._network.addresses
+
+    @property
+    def _network(self) -> Network:
+        if self._joined is None:
+            raise FarMeshError("The node has not joined a swarm yet.")
+        return self._joined
 
     async def __aenter__(self) -> FarNode:
         async with self._scope:
-            self._network = await self._scope.enter_async_context(self._join())
+            self._joined = await self._scope.enter_async_context(self._join())
             span = self.config.span or await self._choose_span()
             self._info = self._describe(span)
             self._scope.push_async_callback(self._say_goodbye)
@@ -105,7 +111,6 @@ class FarNode:
         await self._scope.aclose()
 
     def _describe(self, span: Span) -> NodeInfo:
-        assert self._network is not None  # joined before anything is described
         return NodeInfo(
             peer_id=self._network.transport.peer_id,
             span=span,
@@ -121,7 +126,6 @@ class FarNode:
 
     async def _choose_span(self) -> Span:
         """The blocks that the swarm serves worst, as many as fit."""
-        assert self._network is not None
         total = self.checkpoint.num_blocks
         width = self.config.num_blocks or blocks_that_fit(
             _available_memory(self._device), self._bytes_per_block(), total
@@ -137,24 +141,21 @@ class FarNode:
         return int((weights + cache) * self._dtype.itemsize)
 
     async def _start_service(self, span: Span) -> NodeService:
-        assert self._network is not None and self._info is not None
         stack = BlockStack(self.checkpoint, span, self._device, self._dtype)
         await asyncio.to_thread(stack.load, _log_progress)
         cache = stack.make_cache(self.config.cache_tokens)
         speeds = await asyncio.to_thread(measure_speed, stack, self.config.threads)
-        self._info = replace(self._info, **speeds)
+        self._info = speeds.applied_to(self.info)
         service = NodeService(self.config, self.prefix, stack, cache, self._network.transport)
         await self._scope.enter_async_context(service)
         await self._network.transport.serve(service)
         return service
 
     async def _announce(self) -> None:
-        assert self._network is not None
         lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
         await self._network.directory.announce(self.prefix, self.info, lifetime)
 
     async def _keep_announcing(self) -> None:
-        assert self._network is not None
         directory = self._network.directory
         while True:
             try:
@@ -176,26 +177,45 @@ class FarNode:
                 await self._announce()
 
 
-def measure_speed(stack: BlockStack, threads: int = 0) -> dict[str, float]:
-    """Tokens per second of one block, for one-token and for long steps, as announced.
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a node's blocks can do; all rates in tokens per second."""
 
-    Also warms the blocks up: a first forward pays for lazy initialisation.
-    """
+    inference_rps: float  # one block, one-token steps
+    forward_rps: float  # one block, long steps
+    throughput: float  # the announced figure that routing and placement weigh
+    network_rps: float
+
+    def applied_to(self, info: NodeInfo) -> NodeInfo:
+        return replace(
+            info,
+            inference_rps=self.inference_rps,
+            forward_rps=self.forward_rps,
+            throughput=self.throughput,
+            network_rps=self.network_rps,
+        )
+
+
+def measure_speed(stack: BlockStack, threads: int = 0) -> Speed:
+    """Time the blocks; also warms them up, since a first forward pays for lazy initialisation."""
     if threads:
         torch.set_num_threads(threads)
     cache = stack.make_cache(256)
     blocks = len(stack.span)
-    rates = {}
-    for name, tokens, repeats in (("inference_rps", 1, 8), ("forward_rps", 128, 2)):
+
+    def rate(tokens: int, repeats: int) -> float:
         hidden_states = torch.zeros(1, tokens, stack.hidden_size)
         packed = PackedBatch([Segment(0, tokens, 0, 0)], cache, stack.device)
         stack.forward(hidden_states, stack.span, packed)
         started = time.perf_counter()
         for _ in range(repeats):
             stack.forward(hidden_states, stack.span, packed)
-        rates[name] = repeats * tokens * blocks / (time.perf_counter() - started)
-    throughput = min(rates["forward_rps"] / ((blocks + 1) / 2), _DEFAULT_NETWORK_RPS)
-    return {**rates, "throughput": throughput, "network_rps": _DEFAULT_NETWORK_RPS}
+        return repeats * tokens * blocks / (time.perf_counter() - started)
+
+    inference, forward = rate(1, 8), rate(128, 2)
+    # Upstream's rule: a random request enters in the middle of a span on average.
+    throughput = min(forward / ((blocks + 1) / 2), _DEFAULT_NETWORK_RPS)
+    return Speed(inference, forward, throughput, _DEFAULT_NETWORK_RPS)
 
 
 def _log_progress(done: int, total: int) -> None:

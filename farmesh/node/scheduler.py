@@ -229,7 +229,7 @@ class Scheduler:
             loop = asyncio.get_running_loop()
             try:
                 outputs = await loop.run_in_executor(self._executor, self._run, moves, groups)
-            except Exception as error:  # a bug or the device: the works fail, the node lives on
+            except Exception as error:  # noqa: BLE001 - these works fail, the node lives on
                 for work in {id(s.work): s.work for s in slices}.values():
                     self._finish(work, error)
                 continue

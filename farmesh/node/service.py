@@ -121,8 +121,8 @@ class NodeService:
             return
         session = self._attach(stream.peer_id, first)
         owner = asyncio.current_task()
-        assert owner is not None  # we run in a task
-        self._owners[id(session)] = owner
+        if owner is not None:
+            self._owners[id(session)] = owner
         reader = asyncio.create_task(self._read(stream, session, first))
         worker = asyncio.create_task(self._work(stream, session))
         try:
@@ -204,7 +204,7 @@ class NodeService:
         if old is not None:
             old.cancel()
 
-    def _detach(self, session: NodeSession, owner: asyncio.Task[Any]) -> None:
+    def _detach(self, session: NodeSession, owner: asyncio.Task[Any] | None) -> None:
         """The stream broke: the cache stays for a grace period, the work stops."""
         if self._owners.get(id(session)) is owner:
             session.detached_at = time.monotonic()
@@ -401,4 +401,3 @@ class NodeService:
 def _descriptor(size: tuple[int, ...], dtype: torch.dtype) -> BatchTensorDescriptor:
     """A tensor's schema with the first dimension free."""
     return BatchTensorDescriptor(*size, dtype=dtype)
-

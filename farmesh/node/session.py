@@ -24,9 +24,7 @@ class NodeSession:
     of a newer epoch drops everything older, wherever it waits.
     """
 
-    def __init__(
-        self, key: tuple[PeerId, str], span: Span, *, batch: int, max_length: int
-    ) -> None:
+    def __init__(self, key: tuple[PeerId, str], span: Span, *, batch: int, max_length: int) -> None:
         self.key = key
         self.span = span
         self.rows = [Extent() for _ in range(batch)]
