@@ -210,7 +210,7 @@ class SamplingParams:
             if not isinstance(value, unit) or isinstance(value, bool):
                 kind = "a whole number" if unit is int else "a number"
                 raise InvalidSampling(name, f"{name} must be {kind}, not {value!r}.")
-            number = float(value)
+            number = float(getattr(self, name))
             if not (math.isfinite(number) and low <= number <= high):
                 raise InvalidSampling(
                     name, f"{name} must be between {low:g} and {high:g}, not {number:g}."
