@@ -35,7 +35,7 @@ def run(*arguments: str, seconds: float = 60, **options) -> subprocess.Completed
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(*arguments: str, **options) -> Iterator[subprocess.Popen[str]]:
     """A command with open pipes, ended with the scope."""
     with subprocess.Popen(
         [sys.executable, "-m", "farmesh", *arguments],
@@ -44,6 +44,7 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     ) as process:
         try:
             yield process
@@ -193,6 +194,17 @@ def test_a_bootstrap_peer_ends_with_its_stdin() -> None:
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(10) == 0
+    assert not any(map(alive, daemons))
+
+
+@pytest.mark.swarm
+def test_a_signal_to_the_whole_group_ends_it() -> None:
+    """Bug prevented: systemd's SIGTERM reaches the daemon too, and its peer waits for it for ever."""
+    with running("bootstrap", process_group=0) as process:
+        wait_for_address(process)
+        daemons = children(process.pid)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(15) == 0
     assert not any(map(alive, daemons))
 
 
