@@ -71,6 +71,8 @@ class Backend:
         self.defaults = defaults or SamplingParams()
         self.stage = Stage.STARTING
         self.status = "Starting"  # what is being done, in a few words
+        self.trouble = ""  # what is wrong with the app's own nodes, if anything
+        self.join = ""  # the command that adds a node to this swarm
         self.engine: Engine | None = None
         self._settled = asyncio.Event()
 

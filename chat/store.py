@@ -100,10 +100,14 @@ class ChatStore:
         chat.last_used = self._clock()
         return chat
 
+    def find(self, chat_id: str, person: str) -> Chat | None:
+        """The person's chat of this id, if there is one; it does not count as use."""
+        chat = self._chats.get(chat_id)
+        return chat if chat is not None and compare_digest(chat.person, person) else None
+
     def forget(self, chat_id: str, person: str) -> None:
         """Drop a chat and everything in it, if it is this person's."""
-        chat = self._chats.get(chat_id)
-        if chat is not None and compare_digest(chat.person, person):
+        if (chat := self.find(chat_id, person)) is not None:
             del self._chats[chat_id]
             self._close_soon(chat)
 

@@ -1,0 +1,158 @@
+// The page's own script: which chat this tab shows, drawers, keys, the swarm's state.
+// Gradio draws the conversation; this file never touches its text.
+(() => {
+  "use strict";
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const byId = (id) => document.getElementById(id);
+
+  // --- storage that may be forbidden --------------------------------------------------------
+  const kept = (area) => ({
+    get: (key) => { try { return window[area].getItem(key); } catch { return null; } },
+    set: (key, value) => { try { window[area].setItem(key, value); return true; } catch { return false; } },
+    drop: (key) => { try { window[area].removeItem(key); } catch { /* nothing kept */ } },
+  });
+  const tab = kept("sessionStorage"), browser = kept("localStorage");
+
+  // --- which chat this tab shows: 256 random bits, known to this tab and the server ----------
+  const freshId = () => {
+    const bytes = crypto.getRandomValues(new Uint8Array(32));
+    return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+  };
+  let chatId = tab.get("farmesh.chat") || "";
+  if (!/^[A-Za-z0-9_-]{43}$/.test(chatId)) chatId = freshId();
+  tab.set("farmesh.chat", chatId);
+
+  const setValue = (field, value) => {
+    const proto = field instanceof HTMLTextAreaElement ? HTMLTextAreaElement : HTMLInputElement;
+    Object.getOwnPropertyDescriptor(proto.prototype, "value").set.call(field, value);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const press = (id) => { const b = byId(id); (b?.matches("button") ? b : b?.querySelector("button"))?.click(); };
+
+  const attach = async () => {
+    const field = $("#fm-chat-id textarea, #fm-chat-id input");
+    setValue(field, chatId);
+    await new Promise((done) => setTimeout(done, 30)); // Gradio takes the value in its next tick
+    press("fm-attach");
+  };
+  const open = (id) => {
+    chatId = id;
+    tab.set("farmesh.chat", id);
+    follow = true;
+    attach();
+    pulse();
+    toggle("side", false);
+    messageBox()?.focus();
+  };
+
+  // --- look: drawers, dark ------------------------------------------------------------------
+  const toggle = (name, on) => document.documentElement.classList.toggle(`fm-${name}-open`, on);
+  const dark = (on) => {
+    document.documentElement.classList.toggle("dark", on);
+    document.body?.classList.toggle("dark", on);
+  };
+  const wish = new URLSearchParams(location.search).get("__theme") || browser.get("farmesh.theme");
+  const isDark = wish ? wish === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.classList.toggle("dark", isDark);
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest?.("[data-toggle], [data-click], [data-copy], #fm-new");
+    if (!target) return;
+    if (target.id === "fm-new") { open(freshId()); return; }
+    const { toggle: name, click } = target.dataset;
+    if (name === "dark") {
+      const now = !document.body.classList.contains("dark");
+      dark(now);
+      browser.set("farmesh.theme", now ? "dark" : "light");
+    } else if (name) toggle(name);
+    else if (click) press(click);
+    else copy(target);
+  });
+  const copy = async (button) => {
+    const text = button.parentElement.querySelector("code").textContent;
+    try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; }
+    catch { button.textContent = "Press Ctrl+C"; getSelection().selectAllChildren(button.parentElement.querySelector("code")); }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  };
+
+  // --- the log stays at its end unless the person scrolls up ---------------------------------
+  let follow = true;
+  const keepEnd = (log) => {
+    log.addEventListener("scroll", () => {
+      follow = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+    }, { passive: true });
+    const end = () => { if (follow) log.scrollTop = log.scrollHeight; };
+    new MutationObserver(() => { harmless(log); end(); }).observe(log, { childList: true, subtree: true, characterData: true });
+    new ResizeObserver(end).observe(log);
+    end();
+  };
+
+  // --- model output is data: what the sanitiser leaves of forms and remote images ------------
+  const FORBIDDEN = ".message form, .message input:not([type=checkbox][disabled]), .message iframe, .message object, .message embed, .message video, .message audio, .message img:not([src^='data:']):not([src^='./']):not([src^='blob:'])";
+  const harmless = (log) => {
+    for (const node of log.querySelectorAll(FORBIDDEN)) {
+      if (node.closest("button, .icon-button, .avatar-container, .fm-welcome")) continue;
+      const words = node.tagName === "IMG" ? `[image not loaded: ${node.getAttribute("src") || ""}]` : node.outerHTML;
+      node.replaceWith(document.createTextNode(words));
+    }
+  };
+
+  // --- the swarm's state ---------------------------------------------------------------------
+  let drawn = "";
+  const pulse = async () => {
+    if (document.hidden) return;
+    let state;
+    try {
+      const answer = await fetch(`./farmesh/swarm?chat=${chatId}`, { credentials: "same-origin" });
+      state = await answer.json();
+    } catch { state = { text: "The app does not answer", tone: "bad", html: drawn }; }
+    for (const id of ["fm-state", "fm-swarm-line"]) {
+      const line = byId(id);
+      if (!line) continue;
+      if (line.textContent !== state.text) line.textContent = state.text;
+      line.dataset.tone = state.tone;
+    }
+    const map = byId("fm-swarm");
+    if (map && state.html !== drawn) {
+      const wasOpen = $("details", map)?.open;
+      map.innerHTML = state.html; // escaped on the server
+      if (wasOpen) $("details", map).open = true;
+      drawn = state.html;
+    }
+  };
+
+  // --- keys ----------------------------------------------------------------------------------
+  const messageBox = () => $("#fm-box textarea");
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      const root = document.documentElement.classList;
+      if (root.contains("fm-tune-open") && innerWidth < 1100) toggle("tune", false);
+      else if (root.contains("fm-side-open")) toggle("side", false);
+      else press("fm-stop");
+    } else if (event.key === "ArrowUp" && event.target === messageBox() && !event.target.value) {
+      const edits = document.querySelectorAll("#fm-history .user-row button[aria-label='Edit'], #fm-history .user-row button[title='Edit']");
+      if (edits.length) { event.preventDefault(); edits[edits.length - 1].click(); }
+    }
+  });
+
+  // --- start ---------------------------------------------------------------------------------
+  const start = () => {
+    dark(isDark);
+    const ready = () => {
+      if (!byId("fm-attach") || !$("#fm-chat-id textarea, #fm-chat-id input") || !byId("fm-log")) return false;
+      byId("fm-first")?.remove();
+      keepEnd(byId("fm-log"));
+      attach();
+      pulse();
+      setInterval(pulse, 2500);
+      document.addEventListener("visibilitychange", pulse);
+      return true;
+    };
+    if (ready()) return;
+    const observer = new MutationObserver(() => { if (ready()) observer.disconnect(); });
+    observer.observe(document.body, { childList: true, subtree: true });
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+  window.farmesh = { open, freshId, get chatId() { return chatId; } };
+})();

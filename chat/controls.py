@@ -1,0 +1,103 @@
+"""The sampling controls of the page: their ranges and words, presets, and reading them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from farmesh.core import SamplingParams
+from farmesh.errors import InvalidSampling
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One control that is a number."""
+
+    name: str  # the field of SamplingParams
+    label: str
+    low: float
+    high: float
+    step: float
+    info: str
+    common: bool = False  # shown at once, not behind "More"
+
+
+KNOBS = (
+    Knob("temperature", "Temperature", 0, 2, 0.05, "0 always takes the likeliest token", True),
+    Knob("top_p", "Top-p", 0.01, 1, 0.01, "the likeliest tokens up to this share; 1 is off", True),
+    Knob("top_k", "Top-k", 0, 200, 1, "only so many of the likeliest tokens; 0 is off"),
+    Knob("min_p", "Min-p", 0, 1, 0.01, "nothing less likely than this share of the best; 0 is off"),
+    Knob("typical_p", "Typical-p", 0.01, 1, 0.01, "tokens of typical surprise; 1 is off"),
+    Knob("repetition_penalty", "Repetition penalty", 0.5, 2, 0.01, "1 is off"),
+    Knob("presence_penalty", "Presence penalty", -2, 2, 0.05, "against any token used; 0 is off"),
+    Knob("frequency_penalty", "Frequency penalty", -2, 2, 0.05, "per use of a token; 0 is off"),
+    Knob("no_repeat_ngram_size", "No repeated n-gram", 0, 20, 1, "length in tokens; 0 is off"),
+)
+WHOLE = frozenset({"max_new_tokens", "top_k", "no_repeat_ngram_size"})
+
+# What the page's presets set; everything not named is neutral.
+PRESETS: dict[str, dict[str, Any]] = {
+    "Precise": {"temperature": 0.0},
+    "Balanced": {"temperature": 0.7, "top_p": 0.9},
+    "Lively": {"temperature": 1.1, "min_p": 0.05},
+    "Neutral": {},
+}
+OWN_PRESET = "Model's own"
+NUMBERS = (*(knob.name for knob in KNOBS), "max_new_tokens")
+
+
+def neutral(max_new_tokens: int) -> SamplingParams:
+    return SamplingParams(max_new_tokens=max_new_tokens)
+
+
+def preset(name: str, own: SamplingParams) -> SamplingParams:
+    """The values of a preset; an unknown name means the model's own."""
+    if name not in PRESETS:
+        return own
+    return SamplingParams(max_new_tokens=own.max_new_tokens, **PRESETS[name])
+
+
+def read(values: Mapping[str, Any]) -> SamplingParams:
+    """The controls' values as the engine takes them; nothing is changed silently.
+
+    Raises:
+        InvalidSampling: a value is missing or out of range; the text says which and what would do.
+    """
+    wanted: dict[str, Any] = {name: _number(name, values.get(name)) for name in NUMBERS}
+    wanted["seed"] = _seed(values.get("seed"))
+    wanted["stop"] = stop_strings(values.get("stop") or "")
+    if values.get("greedy"):
+        wanted["temperature"] = 0.0
+    return SamplingParams(**wanted)
+
+
+def stop_strings(text: str) -> tuple[str, ...]:
+    r"""One per line; ``\n`` and ``\t`` stand for a line's end and a tab."""
+    lines = [line for line in text.split("\n") if line]
+    return tuple(line.replace("\\n", "\n").replace("\\t", "\t") for line in lines)
+
+
+def _number(name: str, value: object) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidSampling(name, f"{_label(name)} needs a number.")
+    if name not in WHOLE:
+        return value
+    if not math.isfinite(value) or value != int(value):
+        raise InvalidSampling(name, f"{_label(name)} must be a whole number, not {value:g}.")
+    return int(value)
+
+
+def _seed(value: object) -> int | None:
+    text = "" if value is None else str(value).strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**63:
+        raise InvalidSampling("seed", "Seed must be a whole number from 0 to 2^63 - 1, or empty.")
+    return int(text)
+
+
+def _label(name: str) -> str:
+    labels = {knob.name: knob.label for knob in KNOBS} | {"max_new_tokens": "Longest reply"}
+    return labels[name]

@@ -1,0 +1,115 @@
+"""Opening a model: its swarm (an own one, or the one to join), its tokenizer, its client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from chat.backend import Backend, Engine
+from chat.embedded import ChildState, EmbeddedSwarm
+from chat.settings import ModelEntry, Settings
+from farmesh import ClientConfig
+from farmesh.errors import CheckpointError
+
+
+@asynccontextmanager
+async def opened(
+    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+) -> AsyncIterator[None]:
+    """Open the model in the background; leaving the scope closes everything in reverse order."""
+    task = asyncio.create_task(_keep_open(backend, settings, model, swarm), name="open model")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_open(
+    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+) -> None:
+    async with AsyncExitStack() as stack:
+
+        async def open_engine(backend: Backend) -> Engine:
+            return await _open(backend, settings, model, swarm, stack)
+
+        await backend.start(open_engine)
+        await asyncio.get_running_loop().create_future()  # until cancelled
+
+
+async def _open(
+    backend: Backend,
+    settings: Settings,
+    model: ModelEntry,
+    swarm: EmbeddedSwarm | None,
+    stack: AsyncExitStack,
+) -> Engine:
+    if swarm is not None:
+        backend.status = "Starting the nodes on this machine"
+        await stack.enter_async_context(swarm)
+        reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
+        stack.callback(reporter.cancel)
+    # Both import torch or transformers, which takes seconds: never on the event loop.
+    tokenizer, client_class = await asyncio.gather(
+        asyncio.to_thread(_load_tokenizer, model), asyncio.to_thread(_client_class)
+    )
+    peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
+    backend.join = _join_command(model, peers)
+    backend.status = "Joining the swarm"
+    config = ClientConfig(
+        checkpoint=model.checkpoint_path, initial_peers=peers, dht_prefix=model.dht_prefix
+    )
+    client = await asyncio.to_thread(client_class, config)
+    await stack.enter_async_context(client)
+    template = model.chat_template.read_text("utf-8") if model.chat_template else None
+    return Engine(client, tokenizer, min(model.context, client.max_context), template)
+
+
+async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
+    """Say in the page what is wrong with a node of our own."""
+    async for snapshot in swarm.changes():
+        backend.trouble = next(
+            (
+                f"{child.name} is being started again"
+                if child.state is ChildState.RESTARTING
+                else f"{child.name} could not be started: {child.detail}"
+                for child in snapshot.children
+                if child.state in (ChildState.RESTARTING, ChildState.FAILED)
+            ),
+            "",
+        )
+
+
+def _client_class() -> Any:
+    return importlib.import_module("farmesh").FarMeshClient
+
+
+def _load_tokenizer(model: ModelEntry) -> Any:
+    """
+    Raises:
+        CheckpointError: the checkpoint has no usable tokenizer or chat template.
+    """
+    transformers = importlib.import_module("transformers")
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model.checkpoint_path)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{model.name} has no usable tokenizer in {model.checkpoint}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+    if not (model.chat_template or getattr(tokenizer, "chat_template", None)):
+        raise CheckpointError(
+            f"{model.name} has no chat template; name one with chat_template in the catalogue."
+        )
+    return tokenizer
+
+
+def _join_command(model: ModelEntry, peers: tuple[str, ...]) -> str:
+    words = ["python", "-m", "farmesh", "serve", model.checkpoint, "--peers", *peers]
+    return shlex.join(words)

@@ -1,0 +1,294 @@
+"""The page: its layout, and which event calls which handler.
+
+Only the modules named ``ui*`` know Gradio. There is no ``gr.State`` and no ``unload`` here on
+purpose: either would make every tab hold one connection open for ever, and a browser allows six
+per server. A closed tab is noticed by its stream instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+
+from chat import controls
+from chat.store import ChatStore
+from chat.ui_api import add_api
+from chat.ui_page import Page, Parts
+from chat.ui_theme import theme
+from farmesh.core import SamplingParams
+
+TITLE = "FarMesh Chat"
+LATEX: list[dict[str, str | bool]] = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+    {"left": "$", "right": "$", "display": False},
+]
+EXAMPLES = (
+    "What is FarMesh?",
+    "How do I add a node?",
+    "What can the nodes see of my messages?",
+    "What does the temperature do?",
+)
+WELCOME = """
+<div class="fm-welcome"><img src="./farmesh/assets/icon.svg" alt="" width="56" height="56">
+<h2>One model, many machines</h2>
+<p>No machine here holds all of it. Your words pass through its layers, node by node,
+and the reply comes back token by token.</p></div>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """What the page says beside the chat."""
+
+    model: str  # the model's name
+    about: str = ""  # one sentence about it
+    privacy: str = ""  # one sentence on what nodes can see
+
+
+def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
+    """The page of an app."""
+    with gr.Blocks(title=TITLE, fill_height=True, analytics_enabled=False) as demo:
+        with gr.Row(elem_id="fm-app"):
+            new_chat = _sidebar(options)
+            with gr.Column(elem_id="fm-main", scale=1, min_width=0):
+                _drawn(_header(options), elem_id="fm-header")
+                with gr.Column(elem_id="fm-log"):
+                    history, live = _log()
+                with gr.Column(elem_id="fm-foot"):
+                    notice = _drawn(elem_id="fm-notice-slot", visible=False)
+                    queued = _drawn(elem_id="fm-queued-slot", visible=False)
+                    box, send, stop = _composer(options)
+                    with gr.Row(elem_id="fm-lines"):
+                        status = _drawn(elem_id="fm-status")
+                        meter = _drawn(elem_id="fm-meter-slot")
+            knobs, system, begin, preset = _settings(
+                store.backend.defaults, store.settings.system_prompt
+            )
+        hidden: dict[str, Any] = {"visible": "hidden", "container": False}
+        parts = Parts(
+            chat_id=gr.Textbox(elem_id="fm-chat-id", label="Chat", **hidden),
+            history=history,
+            live=live,
+            status=status,
+            meter=meter,
+            notice=notice,
+            queued=queued,
+            box=box,
+            stop=stop,
+            system=system,
+            begin=begin,
+            knobs=knobs,
+        )
+        _wire(Page(store, parts), parts, send, new_chat, preset)
+        add_api(store)
+    demo.queue(default_concurrency_limit=None, max_size=None, api_open=False)
+    return demo
+
+
+def mount(app: FastAPI, demo: gr.Blocks, *, root_path: str = "") -> None:
+    """Serve the page at ``/`` of an app of our own."""
+    gr.mount_gradio_app(
+        app,
+        demo,
+        "/",
+        root_path=root_path or None,
+        theme=theme(),
+        run_history=False,  # it would keep every prompt in the browser's storage
+        ssr_mode=False,
+        show_error=False,
+        footer_links=[],
+        enable_monitoring=False,
+        allowed_paths=[],
+        pwa=False,
+        max_file_size=0,
+    )
+
+
+# --- the layout, part by part --------------------------------------------------------------------
+
+
+def _drawn(html: str = "", **options: Any) -> gr.Markdown:
+    """A place for HTML of our own, escaped where it was made.
+
+    Not ``gr.HTML``: that evaluates its value as a script's template, for which the page's
+    Content-Security-Policy would have to allow ``eval``.
+    """
+    return gr.Markdown(html, sanitize_html=False, latex_delimiters=[], container=False, **options)
+
+
+def _sidebar(options: PageOptions) -> gr.Button:
+    with gr.Column(elem_id="fm-side", scale=0, min_width=0):
+        _drawn(
+            '<div class="fm-brand"><img src="./farmesh/assets/icon.svg" alt="" width="34" '
+            'height="34"><span>FarMesh</span></div>',
+        )
+        new_chat = gr.Button("New chat", elem_id="fm-new", size="md")
+        _drawn('<div id="fm-chats"></div>', elem_id="fm-chats-slot")
+        _drawn(
+            '<div><section class="fm-card"><h3>The swarm</h3><p id="fm-swarm-line" '
+            'class="fm-quiet" aria-live="polite">Starting</p><div id="fm-swarm"></div></section>'
+            f'<p class="fm-fine">{options.privacy}</p></div>',
+            elem_id="fm-swarm-slot",
+        )
+    return new_chat
+
+
+def _header(options: PageOptions) -> str:
+    return (
+        '<header class="fm-head">'
+        '<button type="button" class="fm-icon" data-toggle="side" aria-label="Chats and swarm">'
+        "<svg viewBox='0 0 24 24'><path d='M4 7h16M4 12h16M4 17h10'/></svg></button>"
+        f'<div><b>{options.model}</b><small id="fm-state" aria-live="polite">Starting</small></div>'
+        '<button type="button" class="fm-icon" data-toggle="dark" aria-label="Dark or light">'
+        "<svg viewBox='0 0 24 24'><path d='M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z'/></svg>"
+        "</button>"
+        '<button type="button" class="fm-icon" data-toggle="tune" aria-label="Settings">'
+        "<svg viewBox='0 0 24 24'><path d='M4 7h9m5 0h2M4 17h2m5 0h9'/><circle cx='15.5' cy='7' "
+        "r='2.5'/><circle cx='8.5' cy='17' r='2.5'/></svg></button></header>"
+    )
+
+
+def _log() -> tuple[gr.Chatbot, gr.Chatbot]:
+    """What was said, and below it the reply that is growing, so that drawing it stays cheap."""
+    look = partial(
+        gr.Chatbot,
+        show_label=False,
+        container=False,
+        layout="panel",
+        height=None,
+        autoscroll=False,
+        latex_delimiters=LATEX,
+        sanitize_html=True,
+        allow_tags=False,
+        group_consecutive_messages=False,
+        line_breaks=True,
+    )
+    history = look(
+        elem_id="fm-history",
+        label="Conversation",
+        editable="all",
+        buttons=["copy"],
+        placeholder=WELCOME,
+        examples=[{"text": text} for text in EXAMPLES],
+    )
+    live = look(elem_id="fm-live", label="Reply being written", visible=False, buttons=[])
+    return history, live
+
+
+def _composer(options: PageOptions) -> tuple[gr.Textbox, gr.Button, gr.Button]:
+    with gr.Row(elem_id="fm-composer", equal_height=True):
+        box = gr.Textbox(
+            elem_id="fm-box",
+            label="Message",
+            show_label=False,
+            container=False,
+            placeholder=f"Write to {options.model}",
+            lines=1,
+            max_lines=8,
+            autofocus=True,
+            scale=1,
+        )
+        stop = gr.Button("Stop", elem_id="fm-stop", visible=False, scale=0, min_width=0)
+        send = gr.Button("Send", elem_id="fm-send", variant="primary", scale=0, min_width=0)
+    return box, send, stop
+
+
+def _settings(
+    own: SamplingParams, system_prompt: str
+) -> tuple[dict[str, Any], gr.Textbox, gr.Textbox, gr.Dropdown]:
+    with gr.Column(elem_id="fm-tune", scale=0, min_width=0):
+        _drawn("<h3>How it replies</h3>")
+        preset = gr.Dropdown(
+            [controls.OWN_PRESET, *controls.PRESETS],
+            value=controls.OWN_PRESET,
+            label="Preset",
+            elem_id="fm-preset",
+        )
+        knobs: dict[str, Any] = {}
+        for knob in controls.KNOBS:
+            if knob.common:
+                knobs[knob.name] = _slider(knob, own)
+        knobs["max_new_tokens"] = gr.Number(
+            own.max_new_tokens, label="Longest reply", info="tokens", precision=None
+        )
+        system = gr.Textbox(
+            system_prompt,
+            label="System prompt",
+            info="what the model is told before this chat",
+            lines=2,
+            max_lines=8,
+            elem_id="fm-system",
+        )
+        with gr.Accordion("More", open=False, elem_id="fm-more"):
+            for knob in controls.KNOBS:
+                if not knob.common:
+                    knobs[knob.name] = _slider(knob, own)
+            knobs["seed"] = gr.Textbox("", label="Seed", info="empty: another one for every reply")
+            knobs["stop"] = gr.Textbox(
+                "\n".join(own.stop),
+                label="Stop at",
+                info="the reply ends before any of these; one per line",
+                lines=2,
+                max_lines=6,
+            )
+            begin = gr.Textbox(
+                "", label="Start the reply with", lines=1, max_lines=4, elem_id="fm-begin"
+            )
+            knobs["greedy"] = gr.Checkbox(False, label="Greedy: always the likeliest token")
+    return knobs, system, begin, preset
+
+
+def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
+    return gr.Slider(
+        knob.low,
+        knob.high,
+        value=getattr(own, knob.name),
+        step=knob.step,
+        label=knob.label,
+        info=knob.info,
+        elem_id=f"fm-{knob.name.replace('_', '-')}",
+    )
+
+
+# --- the wiring ----------------------------------------------------------------------------------
+
+
+def _wire(
+    page: Page, parts: Parts, send: gr.Button, new_chat: gr.Button, preset: gr.Dropdown
+) -> None:
+    """Every action returns at once; then the page watches the chat."""
+    attach = gr.Button("Attach", elem_id="fm-attach", visible="hidden")
+    retry = gr.Button("Retry", elem_id="fm-retry", visible="hidden")
+    proceed = gr.Button("Continue", elem_id="fm-continue", visible="hidden")
+    undo = gr.Button("Undo", elem_id="fm-undo", visible="hidden")
+    said = [parts.notice, parts.box, parts.begin]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    watch: dict[str, Any] = {
+        "fn": page.watch,
+        "inputs": parts.inputs,
+        "outputs": parts.drawn,
+        "concurrency_id": "watch",
+        "concurrency_limit": None,
+        "trigger_mode": "multiple",
+        **quiet,
+    }
+    quick: dict[str, Any] = {"inputs": parts.inputs, "outputs": said, "queue": False, **quiet}
+
+    attach.click(**watch)
+    gr.on([parts.box.submit, send.click], page.send, trigger_mode="once", **quick).then(**watch)
+    parts.stop.click(page.stop, **quick)
+    parts.history.edit(page.edit, **quick).then(**watch)
+    parts.history.option_select(page.choose, **quick).then(**watch)
+    parts.history.example_select(page.example, **quick).then(**watch)
+    gr.on([parts.history.retry, retry.click], page.regenerate, **quick).then(**watch)
+    gr.on([parts.history.undo, undo.click], page.undo, **quick).then(**watch)
+    proceed.click(page.continue_reply, **quick).then(**watch)
+    numbers = [parts.knobs[name] for name in controls.NUMBERS]
+    preset.input(page.use_preset, preset, [*numbers, parts.knobs["greedy"]], queue=False, **quiet)
+    del new_chat  # a new id is the browser's to choose: chat/assets/page.js

@@ -1,0 +1,261 @@
+"""What the page's buttons do: handlers between Gradio's events and the chats.
+
+A handler starts something and returns at once; :meth:`Page.watch` alone streams. Live objects
+never sit in Gradio's state: every event brings the chat's id, and the person's cookie with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from chat import controls, paint
+from chat.security import person_of
+from chat.session import Chat, ChatView, Request
+from chat.store import ChatStore
+from chat.words import explain
+from farmesh.errors import FarMeshError
+
+log = logging.getLogger(__name__)
+
+Values = Mapping[Any, Any]
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The components that handlers read and write."""
+
+    chat_id: gr.Textbox
+    history: gr.Chatbot
+    live: gr.Chatbot
+    status: gr.Markdown
+    meter: gr.Markdown
+    notice: gr.Markdown
+    queued: gr.Markdown
+    box: gr.Textbox
+    stop: gr.Button
+    system: gr.Textbox
+    begin: gr.Textbox
+    knobs: Mapping[str, gr.components.Component]  # by the names that chat.controls reads
+
+    @property
+    def inputs(self) -> set[gr.components.Component]:
+        return {self.chat_id, self.box, self.system, self.begin, *self.knobs.values()}
+
+    @property
+    def drawn(self) -> list[gr.components.Component]:
+        return [
+            self.history,
+            self.live,
+            self.status,
+            self.meter,
+            self.notice,
+            self.queued,
+            self.stop,
+        ]
+
+
+class Painter:
+    """Turns views into updates of what changed since the last one; constant work per token."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        # An empty notice is not drawn first: it would wipe out what an action has just said.
+        self._last: dict[Any, Any] = {parts.notice: ""}
+        self._revision = -1
+
+    def paint(self, view: ChatView) -> Updates:
+        parts = self._parts
+        updates: Updates = {}
+        if view.revision != self._revision:
+            self._revision = view.revision
+            updates[parts.history] = paint.messages(view.entries)[0]
+        wanted = {
+            parts.status: paint.status(view),
+            parts.meter: paint.meter(view),
+            parts.notice: paint.notice(view),
+            parts.queued: paint.queued(view),
+            parts.stop: view.busy,
+            parts.live: (view.live.text, view.live.phase) if view.live else None,
+        }
+        for part, value in wanted.items():
+            if part not in self._last or self._last[part] != value:
+                self._last[part] = value
+                updates[part] = self._update(part, value, view)
+        return updates
+
+    def _update(self, part: Any, value: Any, view: ChatView) -> Any:
+        if part is self._parts.live:
+            return gr.update(value=paint.live(view.live), visible=view.live is not None)
+        if part is self._parts.stop:
+            return gr.update(visible=value)
+        return gr.update(value=value, visible=bool(value))
+
+
+class Page:
+    """The handlers of one app's page."""
+
+    def __init__(self, store: ChatStore, parts: Parts) -> None:
+        self._store = store
+        self._parts = parts
+        self._every = 1 / store.settings.updates_per_second
+        self._numbers = itertools.count()
+        self._watching: dict[str, int] = {}  # Gradio session: the newest watcher's number
+
+    # --- watching ----------------------------------------------------------------------------
+
+    async def watch(self, values: Values, request: gr.Request) -> AsyncIterator[Updates]:
+        """Draw the chat, and follow its reply until it rests. A newer watcher takes over."""
+        tab, number = str(request.session_hash), next(self._numbers)
+        self._watching[tab] = number
+        try:
+            chat = self._chat(values, request)
+            painter = Painter(self._parts)
+            async for view in chat.watch(self._every):
+                if self._watching.get(tab) != number:
+                    return
+                if updates := painter.paint(view):
+                    yield updates
+        except FarMeshError as error:
+            yield {self._parts.notice: self._said(error)}
+        finally:
+            if self._watching.get(tab) == number:
+                del self._watching[tab]
+
+    # --- actions -----------------------------------------------------------------------------
+
+    async def send(self, values: Values, request: gr.Request) -> Updates:
+        text = values[self._parts.box] or ""
+
+        async def act(chat: Chat) -> Updates:
+            chat.send(text, self._request(values))
+            return {self._parts.box: "", self._parts.begin: ""}
+
+        return await self._do(values, request, act)
+
+    async def example(self, values: Values, request: gr.Request, data: gr.SelectData) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            text = data.value["text"] if isinstance(data.value, dict) else str(data.value)
+            chat.send(text, self._request(values))
+            return {}
+
+        return await self._do(values, request, act)
+
+    async def stop(self, values: Values, request: gr.Request) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            waiting = await chat.stop()
+            written = values[self._parts.box] or ""
+            texts = [*waiting, *([written] if written else [])]
+            return {self._parts.box: "\n".join(texts)} if waiting else {}
+
+        return await self._do(values, request, act)
+
+    async def regenerate(self, values: Values, request: gr.Request) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            await chat.regenerate(self._request(values))
+            return {self._parts.begin: ""}
+
+        return await self._do(values, request, act)
+
+    async def undo(self, values: Values, request: gr.Request) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            return {self._parts.box: await chat.undo()}
+
+        return await self._do(values, request, act)
+
+    async def edit(self, values: Values, request: gr.Request, data: gr.EditData) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            owners = paint.messages(chat.view.entries)[1]
+            index = data.index if isinstance(data.index, int) else data.index[0]
+            await chat.edit(owners[index], _edited(data.value), self._request(values))
+            return {}
+
+        return await self._do(values, request, act)
+
+    async def choose(self, values: Values, request: gr.Request, data: gr.SelectData) -> Updates:
+        """One of the options under the last reply."""
+
+        async def act(chat: Chat) -> Updates:
+            entries = chat.view.entries
+            match data.value:
+                case paint.CONTINUE:
+                    await chat.continue_reply(self._request(values))
+                case paint.EARLIER | paint.LATER:
+                    by = 1 if data.value == paint.LATER else -1
+                    await chat.show_version(entries[-1].node_id, by)
+                case paint.EARLIER_QUESTION | paint.LATER_QUESTION:
+                    by = 1 if data.value == paint.LATER_QUESTION else -1
+                    await chat.show_version(entries[-2].node_id, by)
+            return {}
+
+        return await self._do(values, request, act)
+
+    async def continue_reply(self, values: Values, request: gr.Request) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            await chat.continue_reply(self._request(values))
+            return {}
+
+        return await self._do(values, request, act)
+
+    async def clear(self, values: Values, request: gr.Request) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            await chat.clear()
+            return {}
+
+        return await self._do(values, request, act)
+
+    def use_preset(self, name: str) -> list[Any]:
+        """The values of the number controls for a preset, and the greedy switch."""
+        params = controls.preset(name, self._store.backend.defaults)
+        return [*(getattr(params, n) for n in controls.NUMBERS), False]
+
+    # --- inside ------------------------------------------------------------------------------
+
+    async def _do(
+        self,
+        values: Values,
+        request: gr.Request,
+        act: Callable[[Chat], Awaitable[Updates]],
+    ) -> Updates:
+        """Do one thing; what is refused is said, and what the person wrote stays."""
+        try:
+            updates = await act(self._chat(values, request))
+            return {self._parts.notice: gr.update(value="", visible=False), **updates}
+        except FarMeshError as error:
+            return {self._parts.notice: self._said(error)}
+        except Exception as error:
+            log.exception("an action of the page failed")
+            return {self._parts.notice: self._said(error)}
+
+    def _said(self, error: Exception) -> Any:
+        return gr.update(value=paint.sentence(explain(error).text), visible=True)
+
+    def _chat(self, values: Values, request: gr.Request) -> Chat:
+        cookie = request.headers.get("cookie") if request.headers else None
+        return self._store.open(str(values[self._parts.chat_id] or ""), person_of(cookie))
+
+    def _request(self, values: Values) -> Request:
+        """
+        Raises:
+            InvalidSampling: a control's value is out of range.
+        """
+        chosen = {name: values[part] for name, part in self._parts.knobs.items()}
+        return Request(
+            controls.read(chosen),
+            (values[self._parts.system] or "").strip(),
+            values[self._parts.begin] or "",
+        )
+
+
+def _edited(value: Any) -> str:
+    """The text of an edited message; Gradio gives a text or a list of pieces."""
+    if isinstance(value, str):
+        return value
+    pieces = value if isinstance(value, list) else [value]
+    return "".join(p.get("text", "") if isinstance(p, dict) else str(p) for p in pieces)

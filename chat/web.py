@@ -1,0 +1,91 @@
+"""The app's own routes beside Gradio's: health, the page's files, the swarm's state, restoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from chat.conversation import Conversation
+from chat.security import person_of
+from chat.session import Chat
+from chat.store import ChatStore
+from chat.swarm_view import block_map, headline
+from chat.words import ChatError
+
+ASSETS = Path(__file__).parent / "assets"
+MAX_RESTORED = 4_000_000  # bytes of a conversation that a browser may bring back
+
+# In the page's head before anything of Gradio's: type, colours and the script that knows the chat.
+HEAD = """
+<link rel="icon" href="./farmesh/assets/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="./farmesh/assets/page.css">
+<meta name="theme-color" content="#f7f4ec" media="(prefers-color-scheme: light)">
+<meta name="theme-color" content="#0f1412" media="(prefers-color-scheme: dark)">
+<script src="./farmesh/assets/page.js"></script>
+"""
+# Painted before Gradio's script has loaded.
+BODY = """
+<div id="fm-first"><img src="./farmesh/assets/icon.svg" alt="" width="56" height="56">
+<p>Opening FarMesh Chat</p></div>
+"""
+
+
+def add_routes(app: FastAPI, store: ChatStore) -> None:
+    """Add all routes under ``/farmesh`` and ``/healthz``; call before the page is mounted."""
+    app.mount("/farmesh/assets", StaticFiles(directory=ASSETS), name="assets")
+
+    @app.get("/healthz")
+    async def health() -> JSONResponse:
+        """Whether the app can chat: 200 when it can, 503 with the reason when not yet."""
+        text, tone = headline(store.backend)
+        body = {"status": text, "chats": len(store), "running": store.line.running}
+        return JSONResponse(body, status_code=200 if tone == "good" else 503)
+
+    @app.get("/farmesh/swarm")
+    async def swarm(request: Request, chat: str = "") -> dict[str, Any]:
+        """The swarm as the page draws it, with the route of this chat's reply."""
+        text, tone = headline(store.backend)
+        mine = _find(store, chat, request)
+        route = mine.view.route if mine is not None and mine.running else None
+        html = ""
+        if (snapshot := store.backend.snapshot) is not None:
+            html = block_map(snapshot, [route] if route else [], join=store.backend.join)
+        return {"text": text, "tone": tone, "html": html}
+
+    @app.get("/farmesh/chat/{chat_id}")
+    async def export(chat_id: str, request: Request) -> dict[str, Any]:
+        """The shown path of one's own chat as plain data."""
+        chat = _find(store, chat_id, request)
+        if chat is None:
+            raise HTTPException(404)
+        return {"system": chat.system, "messages": chat.conversation.to_data()}
+
+    @app.post("/farmesh/chat/{chat_id}")
+    async def restore(chat_id: str, request: Request) -> dict[str, Any]:
+        """Take a conversation that the browser kept, unless the app has it still."""
+        if int(request.headers.get("content-length") or MAX_RESTORED + 1) > MAX_RESTORED:
+            raise HTTPException(413, "This conversation is too long to bring back.")
+        try:
+            data = await request.json()
+            conversation = Conversation.from_data(data.get("messages"))
+            chat = store.open(chat_id, person_of(request.headers.get("cookie")))
+        except ChatError:
+            raise HTTPException(404) from None
+        except (ValueError, AttributeError):
+            raise HTTPException(400, "This is not an exported conversation.") from None
+        chat.restore(conversation)
+        return {"messages": len(chat.view.entries)}
+
+    @app.delete("/farmesh/chat/{chat_id}")
+    async def forget(chat_id: str, request: Request) -> dict[str, Any]:
+        """Drop one's own chat and the KV caches that it has on the nodes."""
+        store.forget(chat_id, person_of(request.headers.get("cookie")))
+        return {}
+
+
+def _find(store: ChatStore, chat_id: str, request: Request) -> Chat | None:
+    return store.find(chat_id, person_of(request.headers.get("cookie")))
