@@ -15,8 +15,6 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from farmesh.errors import UnsupportedModel
 
-ATTENTION_NAME = "farmesh_packed"  # as registered by farmesh.node.attention
-
 
 def _prefix_llama(name: str) -> str:
     short = name.split("/")[-1].replace(".", "-").replace(" ", "-")
@@ -38,11 +36,14 @@ class Family:
     lm_head: str = "lm_head"
     dht_prefix: Callable[[str], str] = _prefix_llama
 
-    def skeleton(self, config: PreTrainedConfig) -> torch.nn.Module:
-        """The whole model without memory: all parameters on the meta device."""
+    def skeleton(self, config: PreTrainedConfig, attention: str = "eager") -> torch.nn.Module:
+        """The whole model without memory: all parameters on the meta device.
+
+        ``attention`` is the name under which nodes registered theirs with transformers.
+        """
         with torch.device("meta"):
             model: torch.nn.Module = AutoModelForCausalLM.from_config(
-                config, attn_implementation=ATTENTION_NAME
+                config, attn_implementation=attention
             )
         return model.eval()
 

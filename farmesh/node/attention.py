@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from transformers import AttentionInterface
 
-from farmesh.families import ATTENTION_NAME
 from farmesh.node.cache import KVCache
+
+ATTENTION_NAME = "farmesh_packed"  # in transformers' registry
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ import torch
 
 from farmesh.checkpoint import Checkpoint
 from farmesh.core import Span
-from farmesh.node.attention import PackedBatch
+from farmesh.node.attention import ATTENTION_NAME, PackedBatch
 from farmesh.node.cache import KVCache
 
 
@@ -27,7 +27,7 @@ class BlockStack:
         self.kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
         self.head_dim = int(getattr(config, "head_dim", None) or self.hidden_size // heads)
         family = checkpoint.family
-        skeleton = family.skeleton(config)
+        skeleton = family.skeleton(config, ATTENTION_NAME)
         self._rotary = family.rotary_embedding(skeleton, config).to(device)
         self._layers = {block: skeleton.get_submodule(f"{family.blocks}.{block}") for block in span}
         self._checkpoint = checkpoint
