@@ -167,4 +167,7 @@ async def announce(server: uvicorn.Server, settings: ServerSettings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)  # all is closed; taking torch apart would only make people wait

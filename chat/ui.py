@@ -215,7 +215,11 @@ def _settings(
             if knob.common:
                 knobs[knob.name] = _slider(knob, own)
         knobs["max_new_tokens"] = gr.Number(
-            own.max_new_tokens, label="Longest reply", info="tokens", precision=None
+            own.max_new_tokens,
+            label="Longest reply",
+            info="tokens",
+            precision=None,
+            elem_id="fm-max-new-tokens",
         )
         system = gr.Textbox(
             system_prompt,
