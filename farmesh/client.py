@@ -31,8 +31,8 @@ from farmesh.p2p import libp2p_network
 from farmesh.routing import RouteHints, find_route
 from farmesh.sampling import SamplingRow
 from farmesh.session import InferenceSession
-from farmesh.transport import Network, NetworkFactory
-from farmesh.wire import StepReply, tokens_per_message
+from farmesh.transport import Network, NetworkFactory, run_until
+from farmesh.wire import CODE_EVICTED, StepReply, tokens_per_message
 
 if TYPE_CHECKING:
     from farmesh.session import Chunk, _Patience
@@ -82,6 +82,7 @@ class FarMeshClient:
         self._look_now = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._rtts: dict[PeerId, float] = {}
+        self._silent: set[PeerId] = set()  # did not answer the last ping
         self._bans: dict[PeerId, _Ban] = {}
         self._block_seconds: dict[PeerId, float] = {}  # per decode step and block, smoothed
         self._token_seconds: dict[PeerId, float] = {}  # per prefill token and block, smoothed
@@ -195,7 +196,8 @@ class FarMeshClient:
                     self._network, self._join_error = network, None
                     self._joined.set()
                     self._news()
-                    await self._keep_looking()
+                    await run_until(self._keep_looking(), network.lost)
+                    logger.warning("The connection to the swarm was lost; joining again.")
             except SwarmUnreachable as error:
                 self._join_error = error
                 self._news()
@@ -236,7 +238,9 @@ class FarMeshClient:
                 rtt = await self._network.transport.ping(peer_id)
         except (TransportError, TimeoutError):
             self._rtts.pop(peer_id, None)
+            self._silent.add(peer_id)
         else:
+            self._silent.discard(peer_id)
             self._rtts[peer_id] = _smooth(self._rtts.get(peer_id), rtt)
 
     # --- routes (for sessions) ------------------------------------------------------------------
@@ -251,7 +255,7 @@ class FarMeshClient:
         hints = RouteHints(
             rtts=self._rtts,
             block_seconds=self._block_seconds,
-            avoid=self._banned(),
+            avoid=self._avoided(),
             tokens=tokens,
             salt=salt,
         )
@@ -266,7 +270,7 @@ class FarMeshClient:
     def has_alternative(self, hop: Hop) -> bool:
         """Whether the blocks of ``hop`` could be served without its node."""
         try:
-            avoid = self._banned() | {hop.peer_id}
+            avoid = self._avoided() | {hop.peer_id}
             find_route(self._snapshot, hop.span, RouteHints(avoid=avoid))
         except MissingBlocks:
             return False
@@ -284,7 +288,8 @@ class FarMeshClient:
         """Leave a node alone for a while; a full one shortly, a failing one ever longer."""
         peer_id, now = lost.hop.peer_id, time.monotonic()
         if isinstance(lost, HopRefused):
-            self._bans[peer_id] = _Ban(now + _REFUSED_SECONDS, 0)
+            if lost.code != CODE_EVICTED:
+                self._bans[peer_id] = _Ban(now + _REFUSED_SECONDS, 0)
             return
         ban = self._bans.get(peer_id)
         failures = ban.failures + 1 if ban else 1
@@ -294,9 +299,10 @@ class FarMeshClient:
         self._look_now.set()
         logger.info("%s", lost)
 
-    def _banned(self) -> frozenset[PeerId]:
+    def _avoided(self) -> frozenset[PeerId]:
+        """Nodes that failed lately or do not answer pings."""
         now = time.monotonic()
-        return frozenset(peer for peer, ban in self._bans.items() if ban.until > now)
+        return frozenset(peer for peer, ban in self._bans.items() if ban.until > now) | self._silent
 
     # --- hops (for sessions) --------------------------------------------------------------------
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 from hivemind.dht import DHTNode
+from hivemind.p2p import PeerID
 from hivemind.utils import get_dht_time
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -163,8 +164,11 @@ def _extended(known: NodeInfo, info: NodeInfo) -> NodeInfo:
 class DHTDirectory:
     """Announces and looks up nodes in hivemind's DHT; implements ``transport.Directory``."""
 
-    def __init__(self, dht: DHTNode, *, rpc_timeout: float = 10.0) -> None:
+    def __init__(
+        self, dht: DHTNode, bootstrap_peers: Sequence[PeerID] = (), *, rpc_timeout: float = 10.0
+    ) -> None:
         self._dht = dht
+        self._bootstrap_peers = tuple(bootstrap_peers)
         self._timeout = rpc_timeout
 
     async def announce(self, prefix: str, info: NodeInfo, lifetime: float) -> None:
@@ -179,6 +183,12 @@ class DHTDirectory:
             )
         if not any(stored.values()):
             raise SwarmUnreachable("No peer of the swarm stored this node's announcement.")
+
+    async def rejoin(self) -> None:
+        async with asyncio.timeout(self._timeout):
+            await asyncio.gather(
+                *(self._dht.protocol.call_ping(peer) for peer in self._bootstrap_peers)
+            )
 
     async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
         keys = {block_uid(prefix, block): block for block in range(min(num_blocks, MAX_BLOCKS))}

@@ -293,6 +293,9 @@ class _Directory:
     async def announce(self, prefix: str, info: NodeInfo, lifetime: float) -> None:
         self._swarm.store(prefix, replace(info), lifetime)
 
+    async def rejoin(self) -> None:
+        return None
+
     async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
         return self._swarm.records(prefix)
 

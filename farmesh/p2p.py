@@ -194,7 +194,7 @@ class Peer:
         client_mode: bool = False,
         join_timeout: float = 30.0,
     ) -> None:
-        self._initial_peers = initial_peers
+        self.initial_peers = initial_peers
         self._host = host
         self._port = port
         self._announce = announce
@@ -204,6 +204,8 @@ class Peer:
         self.p2p: P2P = None
         self.dht: DHTNode = None
         self.addresses: tuple[str, ...] = ()
+        self.lost = asyncio.Event()  # the daemon ended by itself: nothing can be reached any more
+        self._watch: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         state = "OPEN" if self.p2p is not None else "CLOSED"
@@ -214,8 +216,8 @@ class Peer:
         return str(self.p2p.peer_id.to_base58())
 
     async def __aenter__(self) -> Peer:
-        for address in (*self._initial_peers, *self._announce):
-            check_address(address, needs_peer=address in self._initial_peers)
+        for address in (*self.initial_peers, *self._announce):
+            check_address(address, needs_peer=address in self.initial_peers)
         if self._port and not self._client_mode:
             check_port_is_free(self._host, self._port)
         deadline = time.monotonic() + self._join_timeout
@@ -226,7 +228,7 @@ class Peer:
                 return self
             except (P2PDaemonError, RuntimeError) as error:
                 await self.close()
-                if not self._initial_peers:
+                if not self.initial_peers:
                     raise ConfigError(f"The p2p daemon did not start: {error}") from error
                 if time.monotonic() + delay > deadline:
                     raise SwarmUnreachable(
@@ -239,7 +241,7 @@ class Peer:
     async def _start(self) -> None:
         family = "ip6" if ":" in self._host else "ip4"
         self.p2p = await P2P.create(
-            initial_peers=list(self._initial_peers) or None,
+            initial_peers=list(self.initial_peers) or None,
             host_maddrs=[f"/{family}/{self._host}/tcp/{self._port}"],
             announce_maddrs=list(self._announce) or None,
             identity_path=str(self._identity_path) if self._identity_path else None,
@@ -251,12 +253,13 @@ class Peer:
         )
         self.dht = await DHTNode.create(
             p2p=self.p2p,
-            initial_peers=list(self._initial_peers) or None,
+            initial_peers=list(self.initial_peers) or None,
             client_mode=self._client_mode,
             # A node that just left is forgotten by its neighbours after one failed call.
             blacklist_time=2.0,
             num_workers=8,
         )
+        self._watch = asyncio.create_task(self._watch_daemon(self.p2p), name="farmesh-p2pd")
         maddrs = await self.p2p.get_visible_maddrs()
         self.addresses = tuple(str(maddr) for maddr in maddrs)
 
@@ -268,7 +271,15 @@ class Peer:
     ) -> None:
         await self.close()
 
+    async def _watch_daemon(self, p2p: P2P) -> None:
+        await p2p._child.wait()  # hivemind offers no other way to learn of its end
+        if self.p2p is p2p:
+            logger.error("The p2p daemon of this peer ended unexpectedly.")
+            self.lost.set()
+
     async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         dht, self.dht = self.dht, None
         p2p, self.p2p = self.p2p, None
         if dht is not None:
@@ -316,6 +327,11 @@ class Bootstrap:
             announce=config.announce,
             identity_path=config.identity_path,
         )
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when the peer broke for good and its process should end."""
+        return self._peer.lost
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -485,10 +501,12 @@ def libp2p_network(
     @contextlib.asynccontextmanager
     async def join() -> AsyncIterator[Network]:
         async with Peer(**peer_options) as peer:
+            known = [PeerID.from_base58(Multiaddr(a)["p2p"]) for a in peer.initial_peers]
             yield Network(
                 LibP2PTransport(peer, connect_timeout=connect_timeout),
-                DHTDirectory(peer.dht),
+                DHTDirectory(peer.dht, known),
                 peer.addresses,
+                peer.lost,
             )
 
     return join

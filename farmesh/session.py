@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 
 _CHUNKS_IN_FLIGHT = 3  # prefill chunks between the first hop and the last
 _EVENTS_AHEAD = 64  # events the engine may be ahead of its reader
+_QUIET_SECONDS = 1.0  # of waiting for nodes before anybody is told
 _WATCH_SECONDS = 0.5  # between looks at a silent hop
 
 
@@ -130,7 +131,8 @@ class InferenceSession:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_AHEAD)
         self._losses = 0  # hops lost since the last token
         self._reroutes = 0  # in this reply
-        self._reused: int | None = None  # prompt tokens that this reply did not prefill
+        self._reused = 0  # prompt tokens that this reply did not prefill
+        self._started = False  # a step of this reply has succeeded
         self._relay_only = False  # no pushes: to find out which hop answers nonsense
 
     def __repr__(self) -> str:
@@ -215,7 +217,7 @@ class InferenceSession:
     async def _reply(self, token_ids: list[int], sampling: SamplingParams) -> None:
         started = time.perf_counter()
         self._losses = self._reroutes = 0
-        self._reused = None
+        self._reused, self._started = 0, False
         self._rewind(token_ids)
         seed = sampling.seed if sampling.seed is not None else random.getrandbits(63)
         prompt_length, first_token_at = len(token_ids), started
@@ -241,7 +243,7 @@ class InferenceSession:
         now = time.perf_counter()
         stats = GenerationStats(
             prompt_tokens=prompt_length,
-            reused_tokens=self._reused or 0,
+            reused_tokens=self._reused,
             generated_tokens=len(self._ids) - prompt_length,
             ttft=first_token_at - started,
             duration=now - started,
@@ -291,7 +293,7 @@ class InferenceSession:
                     self._links = await self._open_span(Span(0, self._client.num_blocks))
                     await self._events.put(RouteFound(self._current_route))
                 output = await self._advance_once(upto)
-                self._relay_only = False
+                self._started, self._relay_only = True, False
                 return output[0, -1]
             except _Suspect as suspect:
                 # Some hop answers nonsense. Without pushes every hop's output is looked at.
@@ -304,7 +306,7 @@ class InferenceSession:
 
     async def _advance_once(self, upto: int) -> torch.Tensor:
         positions = [min(link.position, upto - 1) for link in self._links]
-        if self._reused is None:
+        if not self._started:  # counted anew after each repair, until something has worked
             self._reused = min(positions)
         if min(positions) == upto - 1:  # a decode step
             return await self._run_chunk(Chunk(upto - 1, upto, len(self._links) - 1))
@@ -314,8 +316,7 @@ class InferenceSession:
         """Several chunks at once, each at another hop; a failure or cancel stops them all."""
         reorder = all(link.has("epoch") for link in self._links)
         window = asyncio.Semaphore(_CHUNKS_IN_FLIGHT if reorder else 1)
-        reused = self._reused or 0
-        await self._events.put(PrefillProgress(chunks[0].start, upto, reused))
+        await self._events.put(PrefillProgress(chunks[0].start, upto, self._reused))
 
         async def run(chunk: Chunk) -> torch.Tensor:
             async with window:
@@ -326,7 +327,7 @@ class InferenceSession:
         try:
             for chunk, task in zip(chunks, tasks, strict=True):
                 output = await task
-                await self._events.put(PrefillProgress(chunk.end, upto, reused))
+                await self._events.put(PrefillProgress(chunk.end, upto, self._reused))
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -456,6 +457,10 @@ class InferenceSession:
         self._links[index].abort()
         replacement = await self._open_span(lost.hop.span)
         self._links[index : index + 1] = replacement
+        if [link.hop for link in replacement] == [lost.hop] and isinstance(lost, HopRefused):
+            # Its cache had gone to somebody else while this session was idle: nothing was lost.
+            await self._events.put(RouteFound(self._current_route))
+            return
         self._reroutes += 1
         await self._events.put(Rerouted(lost.hop, lost.reason, self._current_route))
 
@@ -479,7 +484,8 @@ class InferenceSession:
         Raises:
             MissingBlocks, SwarmBusy, SwarmUnreachable: nothing came up in time.
         """
-        deadline = time.monotonic() + self._client.config.missing_blocks_timeout
+        started = time.monotonic()
+        deadline = started + self._client.config.missing_blocks_timeout
         while True:
             try:
                 route = await self._client.find_route(span, len(self._ids), self._salt)
@@ -493,7 +499,8 @@ class InferenceSession:
                 event = self._waiting_for(lost, deadline - time.monotonic())
             if time.monotonic() > deadline:
                 raise self._giving_up(failure) from failure
-            await self._events.put(event)
+            if time.monotonic() - started > _QUIET_SECONDS:
+                await self._events.put(event)
             await self._client.wait_for_news(span)
 
     def _waiting_for(self, lost: HopLost, seconds: float) -> Event:

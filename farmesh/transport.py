@@ -6,9 +6,11 @@ Two implementations: :mod:`farmesh.p2p` (libp2p through hivemind) and :mod:`farm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from farmesh.core import NodeInfo, PeerId
@@ -107,6 +109,9 @@ class Directory(Protocol):
         Raises: SwarmUnreachable when nobody stored it.
         """
 
+    async def rejoin(self) -> None:
+        """Greet the bootstrap peers again: one that was away knows nobody when it is back."""
+
     async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
         """All nodes whose records are alive, whatever their state."""
 
@@ -121,6 +126,21 @@ class Network:
     transport: Transport
     directory: Directory
     addresses: tuple[str, ...] = ()  # where others reach this peer
+    lost: asyncio.Event = field(default_factory=asyncio.Event)  # set when it broke for good
 
 
 NetworkFactory = Callable[[], AbstractAsyncContextManager[Network]]
+
+
+async def run_until(job: Coroutine[Any, Any, None], end: asyncio.Event) -> None:
+    """Run ``job`` until it ends or ``end`` is set; the job is cancelled then."""
+    task, waiter = asyncio.create_task(job), asyncio.create_task(end.wait())
+    try:
+        await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+    finally:
+        for pending in (task, waiter):
+            pending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pending

@@ -81,6 +81,11 @@ class FarNode:
         return self._network.addresses
 
     @property
+    def lost(self) -> asyncio.Event:
+        """Set when the node broke for good (its daemon died) and its process should end."""
+        return self._network.lost
+
+    @property
     def _network(self) -> Network:
         if self._joined is None:
             raise FarMeshError("The node has not joined a swarm yet.")
@@ -162,6 +167,7 @@ class FarNode:
                 lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
                 await directory.register_model(self.prefix, self.checkpoint.num_blocks, lifetime)
                 await asyncio.sleep(self.config.update_period)
+                await directory.rejoin()
                 await self._announce()
             except (FarMeshError, TimeoutError, OSError) as error:
                 # The swarm may be gone for a while; the next round tries again.
