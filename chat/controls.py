@@ -83,7 +83,7 @@ def _number(name: str, value: object) -> float | int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidSampling(name, f"{_label(name)} needs a number.")
     if name not in WHOLE:
-        return value
+        return float(value)
     if not math.isfinite(value) or value != int(value):
         raise InvalidSampling(name, f"{_label(name)} must be a whole number, not {value:g}.")
     return int(value)
