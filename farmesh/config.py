@@ -55,6 +55,8 @@ class NodeConfig:
     alloc_timeout: float = 10.0  # seconds that a session waits for cache when it names no limit
     session_grace: float = 30.0  # seconds a KV cache outlives a stream that dropped
     update_period: float = 30.0  # seconds between announcements in the DHT
+    rebalance_period: float = 120.0  # seconds, on average, between thoughts of moving; 0: never
+    balance_quality: float = 0.75  # the swarm's weakest block, relative to what a move would give
     push_timeout: float = 5.0  # seconds for the next hop to accept a pushed activation
 
     def __post_init__(self) -> None:

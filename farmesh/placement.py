@@ -35,3 +35,26 @@ def choose_span(throughputs: list[float], num_blocks: int) -> Span:
 def blocks_that_fit(available_bytes: int, block_bytes: int, num_blocks: int) -> int:
     """How many blocks a node takes when it is not told: what fits into 60 % of the memory."""
     return max(1, min(num_blocks, int(available_bytes * 0.6) // max(1, block_bytes)))
+
+
+def better_span(
+    others: list[float], current: Span, throughput: float, *, quality: float = 0.75
+) -> Span | None:
+    """Where a node should move, or None to stay.
+
+    ``others`` is the throughput per block without this node. A move must lift the swarm's weakest
+    block clearly (a swarm at ``quality`` of what it could be is left alone: moving costs every
+    session on the node a replay), and must not leave a block unserved that is served now.
+    """
+    target = choose_span(others, len(current))
+    if target == current:
+        return None
+    now = _with_node(others, current, throughput)
+    then = _with_node(others, target, throughput)
+    if any(before > 0 and after == 0 for before, after in zip(now, then, strict=True)):
+        return None
+    return target if min(then) * quality > min(now) else None
+
+
+def _with_node(others: list[float], span: Span, throughput: float) -> list[float]:
+    return [total + (throughput if block in span else 0.0) for block, total in enumerate(others)]

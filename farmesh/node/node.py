@@ -6,26 +6,31 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any
 
 import torch
 
 from farmesh.checkpoint import Checkpoint, resolve_device, resolve_dtype
 from farmesh.config import NodeConfig
-from farmesh.core import NodeInfo, NodeState, Span
-from farmesh.errors import FarMeshError
+from farmesh.core import NodeInfo, NodeState, PeerId, Span
+from farmesh.errors import FarMeshError, RemoteError, TransportError
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
 from farmesh.node.service import VERSION, NodeService
 from farmesh.p2p import libp2p_network
-from farmesh.placement import block_throughputs, blocks_that_fit, choose_span
-from farmesh.transport import Network, NetworkFactory
-from farmesh.wire import EXTENSIONS
+from farmesh.placement import better_span, block_throughputs, blocks_that_fit, choose_span
+from farmesh.transport import Network, NetworkFactory, PeerStream
+from farmesh.wire import CODE_CLOSING, EXTENSIONS, Step
 
 logger = logging.getLogger(__name__)
 
+_GOODBYE_SECONDS = 1.0
+_NEXT_HOPS = 5  # nodes measured for next_pings
 _MIN_LIFETIME = 3.0  # seconds; upstream's floor for a record
 _DEFAULT_NETWORK_RPS = 100e6 / (16 * 1024)  # tokens/s: 100 Mbit/s, hidden size 1024, 16 bit
 
@@ -57,6 +62,8 @@ class FarNode:
             identity_path=config.identity_path,
         )
         self._scope = contextlib.AsyncExitStack()
+        self._serving = contextlib.AsyncExitStack()  # the service of the present span
+        self._switch = _Switch()
         self._joined: Network | None = None
         self._info: NodeInfo | None = None
         self.service: NodeService | None = None
@@ -95,15 +102,12 @@ class FarNode:
         async with self._scope:
             self._joined = await self._scope.enter_async_context(self._join())
             span = self.config.span or await self._choose_span()
-            self._info = self._describe(span)
-            self._scope.push_async_callback(self._say_goodbye)
-            await self._announce()
-            self.service = await self._start_service(span)
-            self._info = replace(self._info, state=NodeState.ONLINE)
-            await self._announce()
-            self._scope.push_async_callback(self._say_goodbye)  # first of all, when leaving
-            announcer = asyncio.create_task(self._keep_announcing(), name="farmesh-announcer")
-            self._scope.callback(announcer.cancel)
+            self._scope.push_async_callback(self._stop_serving)
+            await self._serve(span)
+            await self._network.transport.serve(self._switch)
+            await self._go_online()
+            for job in (self._keep_announcing(), self._keep_balanced()):
+                self._scope.callback(asyncio.create_task(job).cancel)
             self._scope = self._scope.pop_all()
         return self
 
@@ -114,6 +118,43 @@ class FarNode:
         traceback: TracebackType | None,
     ) -> None:
         await self._scope.aclose()
+
+    # --- serving one span -----------------------------------------------------------------------
+
+    async def _serve(self, span: Span) -> None:
+        """Load a span's blocks and stand ready to answer for them; announced as joining."""
+        self._info = self._describe(span)
+        await self._announce()
+        stack = BlockStack(self.checkpoint, span, self._device, self._dtype)
+        await asyncio.to_thread(stack.load, _log_progress)
+        cache = stack.make_cache(self.config.cache_tokens)
+        speed = await asyncio.to_thread(measure_speed, stack, self.config.threads)
+        self._info = speed.applied_to(self._info)
+        service = NodeService(self.config, self.prefix, stack, cache, self._network.transport)
+        self.service = await self._serving.enter_async_context(service)
+        self._switch.service = service
+
+    async def _go_online(self) -> None:
+        """Announced only once calls are answered."""
+        self._info = replace(self.info, state=NodeState.ONLINE)
+        await self._announce()
+
+    async def _stop_serving(self) -> None:
+        """Say goodbye first, so that new sessions go elsewhere; then end the running ones."""
+        if self._info is not None:
+            self._info = replace(self.info, state=NodeState.OFFLINE)
+            with contextlib.suppress(FarMeshError, TimeoutError, OSError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await self._announce()
+        self._switch.service = self.service = None
+        await self._serving.aclose()
+
+    async def move(self, span: Span) -> None:
+        """Serve other blocks. Running sessions end; their clients go on elsewhere."""
+        logger.info("moving from blocks %s to %s", self.info.span, span)
+        await self._stop_serving()
+        await self._serve(span)
+        await self._go_online()
 
     def _describe(self, span: Span) -> NodeInfo:
         return NodeInfo(
@@ -128,6 +169,8 @@ class FarNode:
             using_relay=False,
             extensions=EXTENSIONS,
         )
+
+    # --- the swarm ------------------------------------------------------------------------------
 
     async def _choose_span(self) -> Span:
         """The blocks that the swarm serves worst, as many as fit."""
@@ -145,17 +188,6 @@ class FarNode:
         cache = 2 * self.config.cache_tokens * hidden
         return int((weights + cache) * self._dtype.itemsize)
 
-    async def _start_service(self, span: Span) -> NodeService:
-        stack = BlockStack(self.checkpoint, span, self._device, self._dtype)
-        await asyncio.to_thread(stack.load, _log_progress)
-        cache = stack.make_cache(self.config.cache_tokens)
-        speeds = await asyncio.to_thread(measure_speed, stack, self.config.threads)
-        self._info = speeds.applied_to(self.info)
-        service = NodeService(self.config, self.prefix, stack, cache, self._network.transport)
-        await self._scope.enter_async_context(service)
-        await self._network.transport.serve(service)
-        return service
-
     async def _announce(self) -> None:
         lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
         await self._network.directory.announce(self.prefix, self.info, lifetime)
@@ -166,6 +198,7 @@ class FarNode:
             try:
                 lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
                 await directory.register_model(self.prefix, self.checkpoint.num_blocks, lifetime)
+                await self._measure_next_hops()
                 await asyncio.sleep(self.config.update_period)
                 await directory.rejoin()
                 await self._announce()
@@ -174,13 +207,79 @@ class FarNode:
                 logger.warning("announcing failed: %s", error or type(error).__name__)
                 await asyncio.sleep(min(5.0, self.config.update_period))
 
-    async def _say_goodbye(self) -> None:
-        if self.info.state is NodeState.OFFLINE:
+    async def _measure_next_hops(self) -> None:
+        """Round trips to nodes that routes may take behind this one, announced for routing."""
+        nodes = await self._network.directory.lookup(self.prefix, self.checkpoint.num_blocks)
+        end = self.info.span.end
+        behind = [
+            node.peer_id
+            for node in nodes
+            if node.state is NodeState.ONLINE and end in node.span and node.peer_id != self._me
+        ][:_NEXT_HOPS]
+        rtts = await asyncio.gather(*(self._ping(peer_id) for peer_id in behind))
+        pings = {peer_id: rtt for peer_id, rtt in zip(behind, rtts, strict=True) if rtt is not None}
+        self._info = replace(self.info, next_pings=pings)
+
+    @property
+    def _me(self) -> PeerId:
+        return self._network.transport.peer_id
+
+    async def _ping(self, peer_id: PeerId) -> float | None:
+        try:
+            return await self._network.transport.ping(peer_id)
+        except TransportError:
+            return None
+
+    async def _keep_balanced(self) -> None:
+        """Move to blocks that the swarm serves worse, unless the span was given."""
+        if self.config.span is not None or not self.config.rebalance_period:
             return
-        self._info = replace(self.info, state=NodeState.OFFLINE)
-        with contextlib.suppress(FarMeshError, TimeoutError, OSError):
-            async with asyncio.timeout(1.0):
-                await self._announce()
+        while True:
+            # At random times, so that nodes do not all jump into the same gap.
+            await asyncio.sleep(random.uniform(0.0, 2 * self.config.rebalance_period))
+            try:
+                target = await self._find_better_span()
+                if target is not None:
+                    await self.move(target)
+            except (FarMeshError, TimeoutError, OSError) as error:
+                logger.warning("rebalancing failed: %s", error or type(error).__name__)
+
+    async def _find_better_span(self) -> Span | None:
+        total = self.checkpoint.num_blocks
+        nodes = await self._network.directory.lookup(self.prefix, total)
+        others = [node for node in nodes if node.peer_id != self._me]
+        return better_span(
+            block_throughputs(others, total),
+            self.info.span,
+            self.info.throughput,
+            quality=self.config.balance_quality,
+        )
+
+
+class _Switch:
+    """Answers with the service of the moment; between two spans there is none."""
+
+    def __init__(self) -> None:
+        self.service: NodeService | None = None
+
+    @property
+    def _current(self) -> NodeService:
+        if self.service is None:
+            raise RemoteError(CODE_CLOSING, "the node is changing its blocks or shutting down")
+        return self.service
+
+    @property
+    def max_elements(self) -> int:
+        return self.service.max_elements if self.service else 0
+
+    async def inference(self, stream: PeerStream) -> None:
+        await self._current.inference(stream)
+
+    async def push(self, peer_id: PeerId, step: Step) -> None:
+        await self._current.push(peer_id, step)
+
+    async def info(self, peer_id: PeerId, uid: str) -> Mapping[str, Any]:
+        return await self._current.info(peer_id, uid)
 
 
 @dataclass(frozen=True, slots=True)
