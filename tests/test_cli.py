@@ -199,7 +199,7 @@ def test_a_bootstrap_peer_ends_with_its_stdin() -> None:
 
 @pytest.mark.swarm
 def test_a_signal_to_the_whole_group_ends_it() -> None:
-    """Bug prevented: systemd's SIGTERM reaches the daemon too, and its peer waits for it for ever."""
+    """Bug prevented: systemd's SIGTERM reaches the daemon too, and its peer waits for it."""
     with running("bootstrap", process_group=0) as process:
         wait_for_address(process)
         daemons = children(process.pid)
