@@ -276,7 +276,7 @@ class FarMeshClient:
             return False
         return True
 
-    async def wait_for_news(self, span: Span) -> None:
+    async def wait_for_news(self) -> None:
         """Wait until the swarm changes, or a short while; asks for a look at the DHT."""
         self._look_now.set()
         changed = self._changed
@@ -292,6 +292,8 @@ class FarMeshClient:
                 self._bans[peer_id] = _Ban(now + _REFUSED_SECONDS, 0)
             return
         ban = self._bans.get(peer_id)
+        if ban is not None and ban.until > now:
+            return  # tried again only because nobody else can: not one more failure
         failures = ban.failures + 1 if ban else 1
         seconds = min(self.config.ban_seconds * 2 ** (failures - 1), _MAX_BAN_SECONDS)
         self._bans[peer_id] = _Ban(now + seconds, failures)

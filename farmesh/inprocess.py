@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from farmesh.core import NodeInfo, PeerId
-from farmesh.errors import PeerUnreachable, RemoteError, StreamBroken
+from farmesh.errors import PeerUnreachable, RemoteError, StreamBroken, SwarmUnreachable
 from farmesh.p2p import public_error
 from farmesh.transport import Network, NodeHandler, NodeStream
 from farmesh.wire import CODE_INVALID, Step, StepReply, parse_error
@@ -45,6 +45,7 @@ class InProcessSwarm:
         self._records: dict[tuple[str, PeerId], tuple[NodeInfo, float]] = {}
         self._stopped: dict[PeerId, asyncio.Event] = {}
         self._streams: dict[PeerId, set[_Stream]] = {}
+        self._dead: set[PeerId] = set()
         self._names = 0
 
     def __repr__(self) -> str:
@@ -58,6 +59,7 @@ class InProcessSwarm:
             self._names += 1
             peer_id = name or f"peer{self._names}"
             self._stopped.pop(peer_id, None)
+            self._dead.discard(peer_id)
             try:
                 yield Network(
                     _Transport(self, peer_id), _Directory(self), (f"/inprocess/{peer_id}",)
@@ -72,6 +74,7 @@ class InProcessSwarm:
     def kill(self, peer_id: PeerId) -> None:
         """The peer is gone at once, with all its streams; its records stay until they expire."""
         self._handlers.pop(peer_id, None)
+        self._dead.add(peer_id)
         self.resume(peer_id)
         for stream in list(self._streams.pop(peer_id, ())):
             stream.break_off()
@@ -121,6 +124,8 @@ class InProcessSwarm:
         self._streams.get(stream.target, set()).discard(stream)
 
     def store(self, prefix: str, info: NodeInfo, lifetime: float) -> None:
+        if info.peer_id in self._dead:
+            raise SwarmUnreachable("This peer is not in the swarm any more.")
         self._records[prefix, info.peer_id] = info, time.monotonic() + lifetime
 
     def records(self, prefix: str) -> tuple[NodeInfo, ...]:

@@ -501,7 +501,7 @@ class InferenceSession:
                 raise self._giving_up(failure) from failure
             if time.monotonic() - started > _QUIET_SECONDS:
                 await self._events.put(event)
-            await self._client.wait_for_news(span)
+            await self._client.wait_for_news()
 
     def _waiting_for(self, lost: HopLost, seconds: float) -> Event:
         if isinstance(lost, HopRefused) and lost.code == CODE_BUSY:

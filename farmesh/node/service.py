@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 VERSION = "2.3.0.farmesh1"  # of the wire protocol spoken, then of this engine
 _MAX_BATCH = 64  # rows of one session
 _SWEEP_SECONDS = 1.0
+_GOODBYE_SECONDS = 0.5
 
 
 class NodeService:
@@ -106,7 +107,8 @@ class NodeService:
             tasks.append(self._sweeper)
         for session in list(self._sessions.values()):
             session.evict(RemoteError(CODE_CLOSING, "the node is shutting down"))
-        await asyncio.sleep(0)  # lets attached streams answer with that sentence
+        if self._owners:  # attached streams still tell their peers that sentence
+            await asyncio.wait(list(self._owners.values()), timeout=_GOODBYE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
