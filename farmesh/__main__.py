@@ -1,7 +1,7 @@
 """The engine on the command line: ``python -m farmesh bootstrap | serve | status | generate``.
 
-Exit codes: 0 done; 1 ``status`` found blocks that nobody serves; 2 one sentence on stderr says what
-is wrong; 130 ended by Ctrl-C. SIGTERM ends ``bootstrap`` and ``serve`` cleanly with 0.
+Exit codes: 0 done, also after SIGTERM; 1 ``status`` found blocks that nobody serves, or a peer lost
+its p2p daemon; 2 one sentence on stderr says what is wrong; 130 ended by Ctrl-C.
 
 torch, transformers and hivemind are imported by the command that needs them, after the arguments
 were read, so that ``--help`` and a mistyped flag answer at once.
@@ -33,10 +33,11 @@ from farmesh.errors import ConfigError, FarMeshError, PeerUnreachable
 if TYPE_CHECKING:
     from farmesh.checkpoint import Checkpoint
 
-EXIT_GAPS, EXIT_WRONG, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_GAPS, EXIT_LOST, EXIT_WRONG, EXIT_INTERRUPTED = 1, 1, 2, 130
 COMMANDS = ("bootstrap", "serve", "status", "generate")
 
 _SHUTDOWN_SECONDS = 5.0  # for a clean end; then the process ends regardless
+_LOST_SECONDS = 1.0  # the same for a peer that nobody can reach any more
 _STATUS_JOIN_SECONDS = 10.0
 _MAP_COLUMNS = 48  # of the picture of a model's blocks
 
@@ -339,8 +340,7 @@ async def _bootstrap(arguments: argparse.Namespace) -> int:
 
     async with Bootstrap(config) as peer:
         _say_ready("Bootstrap peer ready", peer.addresses, "CHECKPOINT", peer.addresses)
-        await asyncio.Event().wait()
-    return 0
+        return await _until_lost(peer.lost)
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
@@ -366,8 +366,15 @@ async def _serve(arguments: argparse.Namespace) -> int:
         model = arguments.checkpoint + (f" --prefix {arguments.prefix}" if arguments.prefix else "")
         what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
         _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
-        await asyncio.Event().wait()
-    return 0
+        return await _until_lost(node.lost)
+
+
+async def _until_lost(lost: asyncio.Event) -> int:
+    """Serve until the p2p daemon dies; whoever supervises this process then starts it again."""
+    await lost.wait()
+    _note("Nobody can reach this peer any more: its p2p daemon ended.")
+    threading.Thread(target=_end_late, args=(EXIT_LOST, _LOST_SECONDS), daemon=True).start()
+    return EXIT_LOST
 
 
 def _say_ready(what: str, addresses: Sequence[str], model: str, peers: Sequence[str]) -> None:
@@ -634,7 +641,7 @@ async def _until_ended(command: Coroutine[Any, Any, int]) -> int:
             os._exit(exit_code)
         exit_codes.append(exit_code)
         # What is to be closed may be dead already, and not answer.
-        threading.Thread(target=_end_late, args=(exit_code,), daemon=True).start()
+        threading.Thread(target=_end_late, args=(exit_code, _SHUTDOWN_SECONDS), daemon=True).start()
         task.cancel()
 
     for number, exit_code in ((signal.SIGTERM, 0), (signal.SIGINT, EXIT_INTERRUPTED)):
@@ -646,8 +653,8 @@ async def _until_ended(command: Coroutine[Any, Any, int]) -> int:
         return exit_codes[0]
 
 
-def _end_late(exit_code: int) -> None:
-    time.sleep(_SHUTDOWN_SECONDS)
+def _end_late(exit_code: int, seconds: float) -> None:
+    time.sleep(seconds)
     os._exit(exit_code)
 
 
@@ -656,7 +663,7 @@ def _end_with_stdin() -> None:
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    _end_late(EXIT_WRONG)
+    _end_late(EXIT_WRONG, _SHUTDOWN_SECONDS)
 
 
 if __name__ == "__main__":

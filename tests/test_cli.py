@@ -209,6 +209,18 @@ def test_a_signal_to_the_whole_group_ends_it() -> None:
 
 
 @pytest.mark.swarm
+def test_a_peer_without_its_daemon_ends() -> None:
+    """Bug prevented: the daemon crashes, and a node that nobody can reach looks alive for ever."""
+    with running("bootstrap") as process:
+        wait_for_address(process)
+        for daemon in children(process.pid):
+            os.kill(daemon, signal.SIGKILL)
+        assert process.wait(10) == cli.EXIT_LOST
+        assert process.stderr is not None
+        assert "its p2p daemon ended." in process.stderr.read()
+
+
+@pytest.mark.swarm
 def test_a_killed_process_takes_its_daemon_along() -> None:
     """Bug prevented: SIGKILL of a node leaves a p2p daemon that holds its port."""
     with running("bootstrap") as process:
