@@ -26,7 +26,7 @@ from farmesh.errors import (
     TransportError,
 )
 from farmesh.link import HopLink
-from farmesh.model import HeadBatcher, Stem
+from farmesh.model import HeadBatcher, NextToken, Stem
 from farmesh.p2p import libp2p_network
 from farmesh.routing import RouteHints, find_route
 from farmesh.sampling import SamplingRow
@@ -366,7 +366,7 @@ class FarMeshClient:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, stem.embed, token_ids)
 
-    async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> int:
+    async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> NextToken:
         """Sample after the last position's ``[hidden]``, together with all other sessions."""
         _, head = self._parts
         return await head.next_token(hidden_states, row)

@@ -236,10 +236,11 @@ class SamplingParams:
 
     @property
     def greedy(self) -> bool:
-        return self.temperature == 0 or self.top_k == 1
+        return self.temperature < MIN_TEMPERATURE or self.top_k == 1
 
 
 MAX_STOP_STRINGS = 16
+MIN_TEMPERATURE = 1e-5  # below it logits overflow float32 and only the best token is left anyway
 
 # name: (lowest, highest, type accepted)
 _SAMPLING_LIMITS: dict[str, tuple[float, float, type | tuple[type, ...]]] = {

@@ -48,15 +48,23 @@ class Stem:
         return logits
 
 
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """A sampled token with its embedding ``[1, 1, hidden]``, ready for the next step."""
+
+    token_id: int
+    embedding: torch.Tensor
+
+
 @dataclass(eq=False, slots=True)
 class _Request:
     hidden_states: torch.Tensor  # [hidden], a last position
     row: SamplingRow
-    result: asyncio.Future[int]
+    result: asyncio.Future[NextToken]
 
 
 class HeadBatcher:
-    """Runs norm, LM head and sampling for all sessions that wait, together.
+    """Runs norm, LM head, sampling and the next embedding for all sessions that wait, together.
 
     While one batch is computed the next one gathers; nobody waits for a timer.
     """
@@ -67,8 +75,8 @@ class HeadBatcher:
         self._waiting: list[_Request] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> int:
-        """The next token id for the last position's ``[hidden]``."""
+    async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> NextToken:
+        """The next token for the last position's ``[hidden]``."""
         request = _Request(hidden_states, row, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         if self._running is None:
@@ -93,8 +101,13 @@ class HeadBatcher:
         finally:
             self._running = None
 
-    def _compute(self, batch: list[_Request]) -> list[int]:
+    def _compute(self, batch: list[_Request]) -> list[NextToken]:
         hidden_states = torch.stack([request.hidden_states for request in batch])
         with torch.inference_mode():
             logits = self._stem.logits(hidden_states)
-            return choose_tokens(logits, [request.row for request in batch])
+            token_ids = choose_tokens(logits, [request.row for request in batch])
+            embeddings = self._stem.embed(token_ids)
+        return [
+            NextToken(token_id, embeddings[:, index : index + 1])
+            for index, token_id in enumerate(token_ids)
+        ]

@@ -63,6 +63,7 @@ from farmesh.wire import (
 
 if TYPE_CHECKING:
     from farmesh.client import FarMeshClient
+    from farmesh.model import NextToken
 
 _CHUNKS_IN_FLIGHT = 3  # prefill chunks between the first hop and the last
 _EVENTS_AHEAD = 64  # events the engine may be ahead of its reader
@@ -131,6 +132,7 @@ class InferenceSession:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_AHEAD)
         self._losses = 0  # hops lost since the last token
         self._reroutes = 0  # in this reply
+        self._newest: NextToken | None = None  # the last of _ids, when it was sampled here
         self._reused = 0  # prompt tokens that this reply did not prefill
         self._started = False  # a step of this reply has succeeded
         self._relay_only = False  # no pushes: to find out which hop answers nonsense
@@ -231,7 +233,8 @@ class InferenceSession:
                 break
             hidden_states = await self._advance(len(self._ids))
             row = SamplingRow(sampling, self._ids, prompt_length, uniform(seed, index))
-            token_id = await self._client.next_token(hidden_states, row)
+            self._newest = await self._client.next_token(hidden_states, row)
+            token_id = self._newest.token_id
             if index == 0:
                 first_token_at = time.perf_counter()
             self._ids.append(token_id)
@@ -259,6 +262,7 @@ class InferenceSession:
         for link in self._links:
             link.position = min(link.position, keep)
         self._ids = array("q", token_ids)
+        self._newest = None
 
     async def _stop_work(self) -> None:
         """Tell the hops to drop what is still queued for this session; nothing is awaited."""
@@ -345,7 +349,7 @@ class InferenceSession:
         links = self._links[: chunk.last_hop + 1]
         step_id = uuid.uuid4().hex
         async with self._entry:
-            hidden_states = await self._client.embed(self._ids[chunk.start : chunk.end])
+            hidden_states = await self._embed(chunk)
             replies = [link.expect(step_id) for link in links]
             await links[0].send(self._step(chunk, step_id, hidden_states, links))
         stage = 0
@@ -361,6 +365,13 @@ class InferenceSession:
         for link in links:
             link.position = chunk.end
         return hidden_states
+
+    async def _embed(self, chunk: Chunk) -> torch.Tensor:
+        """``[1, tokens, hidden]``; that of the newest token came with it."""
+        newest = self._newest
+        if newest is not None and chunk.end - chunk.start == 1 and chunk.end == len(self._ids):
+            return newest.embedding
+        return await self._client.embed(self._ids[chunk.start : chunk.end])
 
     def _step(
         self, chunk: Chunk, step_id: str, hidden_states: torch.Tensor, links: list[HopLink]

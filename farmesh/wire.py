@@ -10,6 +10,7 @@ Tensor shapes: hidden_states are ``[batch, tokens, hidden]``.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,7 +175,7 @@ def _seconds(wire: Mapping[str, Any], key: str) -> float | None:
     value = wire.get(key)
     if value is None:
         return None
-    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
         raise ProtocolError(f"{key} must be a finite number of seconds, at least 0")
     return float(value)
 
@@ -198,6 +199,28 @@ def _next_servers(value: Any) -> tuple[NextServer, ...]:
             case _:
                 raise ProtocolError("an entry of next_servers is malformed")
     return tuple(hops)
+
+
+# hivemind decodes a tuple inside a tuple by calling itself from C, each time with tens of kilobytes
+# of stack: some hundred levels, which fit into a kilobyte of metadata or of a DHT record, would end
+# the process. So its hook counts.
+_MAX_NESTED = 16
+_nesting = threading.local()
+_hivemind_hook = MSGPackSerializer._decode_ext_types
+
+
+def _bounded_hook(code: int, data: bytes) -> Any:
+    depth = getattr(_nesting, "depth", 0)
+    if depth >= _MAX_NESTED:
+        raise ProtocolError("values are nested too deeply")
+    _nesting.depth = depth + 1
+    try:
+        return _hivemind_hook(code, data)
+    finally:
+        _nesting.depth = depth
+
+
+MSGPackSerializer._decode_ext_types = _bounded_hook
 
 
 def pack(value: Any) -> bytes:
@@ -283,7 +306,7 @@ def decode_tensor(message: runtime_pb2.Tensor, *, max_elements: int) -> torch.Te
     if len(message.size) > 4:
         raise ProtocolError("a tensor with more than 4 dimensions")
     elements = math.prod(message.size)
-    if elements > max_elements:
+    if elements > max_elements or max(message.size, default=0) > max_elements:
         raise ProtocolError(f"a tensor of {elements} elements exceeds {max_elements}")
     if message.compression != runtime_pb2.CompressionType.NONE:
         return _decompress(message, elements)
