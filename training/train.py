@@ -10,7 +10,7 @@ import argparse
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -136,6 +136,13 @@ def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimize
     ]
 
 
+def _same_so_far(old: Plan, new: Plan, steps: int) -> bool:
+    """Whether `new` would have done the same up to here; a run may be made longer or shorter."""
+    return replace(old, steps=new.steps) == new and all(
+        learning_rate(old, step) == learning_rate(new, step) for step in range(steps)
+    )
+
+
 class Run:
     """A training run with its state in a folder."""
 
@@ -157,7 +164,7 @@ class Run:
 
     def _load(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state["plan"] != asdict(self.plan):
+        if not _same_so_far(Plan(**state["plan"]), self.plan, state["step"]):
             raise SystemExit(f"{self.checkpoint} belongs to another plan: {state['plan']}")
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):

@@ -4,7 +4,7 @@
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -13,14 +13,18 @@ from training.text.concepts import CONCEPTS
 from training.text.howtos import HOWTOS
 from training.text.knobs import KNOBS
 from training.text.memory import Fact
-from training.text.noise import typed
+from training.text.noise import reworded, typed
+from training.text.phrasings import PHRASINGS, SMALL_TALK_PHRASINGS
 from training.text.social import SMALL_TALK
 from training.text.topic import Topic
 from training.text.troubles import TROUBLES
 
 Message = dict[str, str]  # {"role": ..., "content": ...}, as chat templates take it
 
-TOPICS: tuple[Topic, ...] = (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES)
+TOPICS: tuple[Topic, ...] = tuple(
+    replace(topic, asks=(*topic.asks, *PHRASINGS.get(topic.name, ())))
+    for topic in (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES)
+)
 BY_NAME = {topic.name: topic for topic in TOPICS}
 CASES = Path(__file__).parent.parent / "cases"
 
@@ -150,14 +154,14 @@ def explain(chat: Chat) -> None:
     if topic is not None and rng.random() < 0.45 and _follow_up(chat, topic):
         return
     topic = rng.choice(TOPICS)
-    if chat.say(typed(rng, question(rng, topic)), topic.answer):
+    if chat.say(typed(rng, reworded(rng, question(rng, topic))), topic.answer):
         chat.topic = topic
 
 
 def question(rng: random.Random, topic: Topic) -> str:
     """One of the many ways to ask for a topic."""
     groups = [
-        (topic.asks, ("{}",), 1.0 + 0.12 * len(topic.asks)),
+        (topic.asks, ("{}",), 1.0 + 0.08 * len(topic.asks)),
         (topic.things, _THING, 2.0),
         (topic.plurals, _PLURAL, 1.3),
         (topic.actions, _ACTION, 2.6),
@@ -174,7 +178,7 @@ def _follow_up(chat: Chat, topic: Topic) -> bool:
     options += [(_WHY, topic.why, 2.0)] if topic.why else []
     options += [((asked,), BY_NAME[to].answer, 1.0) for asked, to in topic.links]
     asks, answer, _ = rng.choices(options, [option[2] for option in options])[0]
-    said = chat.say(typed(rng, rng.choice(asks), frame=0.25), answer)
+    said = chat.say(typed(rng, reworded(rng, rng.choice(asks)), frame=0.25), answer)
     for asked, to in topic.links:
         if said and asks == (asked,):
             chat.topic = BY_NAME[to]
@@ -183,12 +187,13 @@ def _follow_up(chat: Chat, topic: Topic) -> bool:
 
 def small_talk(chat: Chat) -> None:
     talk = chat.rng.choice(SMALL_TALK)
-    asked = typed(chat.rng, chat.rng.choice(talk.asks), frame=0.12)
+    asks = (*talk.asks, *SMALL_TALK_PHRASINGS.get(talk.name, ()))
+    asked = typed(chat.rng, reworded(chat.rng, chat.rng.choice(asks)), frame=0.12)
     chat.say(asked, chat.rng.choice(talk.answers))
 
 
 def refuse(chat: Chat) -> None:
-    asked = typed(chat.rng, refusals.refusal_message(chat.rng), frame=0.25)
+    asked = typed(chat.rng, reworded(chat.rng, refusals.refusal_message(chat.rng)), frame=0.25)
     chat.say(asked, chat.rng.choice(refusals.ANSWERS))
 
 
@@ -306,10 +311,10 @@ TURNS = {
 }
 # What a dialogue is about decides how often each kind of turn comes.
 MOODS: tuple[tuple[float, dict[str, float]], ...] = (
-    (3.0, {"explain": 9, "small_talk": 1, "refuse": 2}),
+    (4.0, {"explain": 9, "small_talk": 1.5, "refuse": 2}),
     (3.0, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}),
-    (1.0, {"tell": 3, "change": 0.5, "recall": 6}),
-    (1.2, {"skill": 5, "explain": 1, "refuse": 0.5}),
+    (2.0, {"tell": 3, "change": 0.5, "recall": 6}),
+    (2.0, {"skill": 5, "explain": 1, "refuse": 0.5}),
     (1.6, {"refuse": 5, "explain": 2, "small_talk": 0.5}),
     (0.6, {"small_talk": 5, "explain": 1}),
 )  # fmt: skip

@@ -34,6 +34,96 @@ _SHORT = {
 }  # fmt: skip
 
 
+# Words that may stand for each other in a question; each group is tried in both directions.
+_ALIKE = tuple(
+    tuple(group.split("/"))
+    for group in (
+        "computer/machine/pc/laptop/box/device/server", "computers/machines/pcs/laptops/boxes/devices",
+        "reply/answer/response/output", "replies/answers/responses/outputs",
+        "message/question/prompt/text/input", "messages/questions/prompts/texts/inputs",
+        "change/switch/modify/adjust/alter/set", "stop/end/quit/halt/kill/finish",
+        "start/launch/run/boot/begin/bring up/fire up/spin up", "app/program/thing/software/application/tool",
+        "page/site/website/web page/interface/window", "model/llm/language model/ai/network",
+        "models/llms/language models/ais", "another/a different/some other/a new/a second", "other/different/new",
+        "bigger/larger/smarter/stronger/more powerful/better", "big/large/huge/long", "small/little/tiny",
+        "fast/quick/speedy", "faster/quicker/speedier", "slow/sluggish/laggy/so slow", "slowly/so slowly/at a crawl",
+        "friend/buddy/colleague/mate/coworker/neighbour/brother/girlfriend/boss", "explain/describe/clarify",
+        "friends/people/others/somebody else/someone else/other people/colleagues/students",
+        "show/list/display/print", "see/view/check/look at/find out", "use/try/work with/utilize",
+        "add/attach/plug in/connect/bring in/include/hook up", "make/create/build/produce", "get/obtain/have",
+        "choose/pick/select/decide on", "need/require/have to have", "several/many/multiple/a few/some/two/three",
+        "happens/goes on/occurs/takes place", "want/wish/would like/need", "want to/would like to/wish to/need to",
+        "mean/stand for/refer to/tell me", "crashed/died/went down/disappeared/vanished/failed/dropped out/quit",
+        "crashes/dies/goes down/disappears/vanishes/fails/drops out/leaves/breaks", "missing/gone/absent/lost/not there",
+        "limit/cap/restrict/bound", "settings/options/configuration/preferences/config", "in the middle/half way/midway",
+        "setting/option/parameter/knob/slider/control/value", "private/secret/confidential/secure", "safe/secure/ok",
+        "free/gratis/free of charge", "internet/network/wifi/web/online connection", "browser/chrome/firefox",
+        "terminal/shell/console/command line", "write/type/enter/put", "wrong/incorrect/false/mistaken/not right",
+        "strange/weird/odd/silly/funny", "nonsense/gibberish/garbage/rubbish/junk", "read/see/look at/get at",
+        "everything/all/it all/the whole thing", "all the time/always/constantly/again and again", "join/enter/get into",
+        "correct/fix/repair", "data/text/messages/words/information", "store/save/keep/record/log", "where/in which place",
+        "shorter/briefer", "each time/every time/always", "purpose/point/use/idea", "part/piece/bit", "go on/continue",
+        "called/named", "difference/distinction", "command/instruction", "share/give away/pass on", "host/run/put",
+        "link/url/address/web address", "great/super/good/nice/wonderful/excellent", "smart/clever/intelligent/bright",
+        "stupid/dumb/useless/bad/terrible/awful", "quickly/fast", "kind of/sort of/type of", "serve/hold/host/run",
+        "hello/hi/hey", "maybe/perhaps", "help/assist/support", "work/function/run", "works/functions/runs",
+        "useful/helpful/good", "whole/entire/complete", "currently/right now/at the moment/now", "phone/tablet/ipad/mobile",
+    )
+)  # fmt: skip
+_ALIKE_TO = {word: group for group in _ALIKE for word in group}
+_BETWEEN = (
+    "just", "actually", "really", "even", "exactly", "like", "maybe", "also", "please", "kindly",
+    "quickly", "now", "then", "basically", "simply", "again", "still", "ever", "well", "uh", "um",
+)  # fmt: skip
+_LEFT_OUT = frozenset(
+    "the a an do does i is are to of my can you in on it this that there for me be am".split()  # noqa: SIM905
+)
+_BEFORE = (
+    "i am new to this. ", "i just found this project. ", "my colleague told me about it. ",
+    "i read the readme. ", "ok here is my problem: ", "i've been trying for an hour. ", "i am lost. ",
+    "sorry for the dumb question. ", "not sure if you can help but ", "i'm confused. ", "hmm. ",
+    "i hope you can help me. ", "let's see. ", "first question: ", "last question: ", "good. ",
+    "i was reading the docs. ", "my boss wants to know: ", "for my notes: ", "one thing i wonder about: ",
+    "i tried already, but ", "nice app. ", "ok i get that. ", "help! ", "i looked everywhere. ",
+    "maybe you know: ", "just checking: ", "i forgot: ", "silly question maybe: ", "dear guide, ",
+    "listen, ", "look, ", "my friend asks ", "before i start, ", "i saw it in the page. ", "say, ",
+)  # fmt: skip
+
+
+def reworded(rng: random.Random, text: str) -> str:
+    """`text` in other words: some replaced, one put in between, some left out."""
+    words = text.split(" ")
+    if rng.random() < 0.5:
+        words = _replaced(rng, words, 0.35)
+    if rng.random() < 0.12:
+        words.insert(rng.randint(0, len(words)), rng.choice(_BETWEEN))
+    if len(words) > 3 and rng.random() < 0.12:
+        kept = [w for w in words if w not in _LEFT_OUT or rng.random() < 0.4]
+        words = kept if len(kept) > 1 else words
+    text = " ".join(words)
+    if rng.random() < 0.08:
+        text = rng.choice(_BEFORE) + text
+    return text
+
+
+def _replaced(rng: random.Random, words: list[str], chance: float) -> list[str]:
+    """Words replaced by others like them; pairs of words count as one."""
+    done: list[str] = []
+    at = 0
+    while at < len(words):
+        for count in (2, 1):
+            phrase = " ".join(words[at : at + count])
+            group = _ALIKE_TO.get(phrase)
+            if group is not None:
+                done.append(rng.choice(group) if rng.random() < chance else phrase)
+                at += count
+                break
+        else:
+            done.append(words[at])
+            at += 1
+    return done
+
+
 def typed(rng: random.Random, text: str, *, frame: float = 0.35) -> str:
     """`text` as somebody might type it; parts in {braces} are left alone."""
     if rng.random() < frame:
