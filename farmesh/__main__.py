@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 EXIT_GAPS, EXIT_LOST, EXIT_WRONG, EXIT_INTERRUPTED = 1, 1, 2, 130
 COMMANDS = ("bootstrap", "serve", "status", "generate")
 
+Running = Coroutine[Any, Any, int]  # a command under way; its result is the exit code
+
 _SHUTDOWN_SECONDS = 5.0  # for a clean end; then the process ends regardless
 _LOST_SECONDS = 1.0  # the same for a peer that nobody can reach any more
 _STATUS_JOIN_SECONDS = 10.0
@@ -328,7 +330,7 @@ def _positive(text: str) -> int:
 # --- bootstrap and serve ----------------------------------------------------------------------
 
 
-async def _bootstrap(arguments: argparse.Namespace) -> int:
+def _bootstrap(arguments: argparse.Namespace) -> Running:
     config = BootstrapConfig(
         host=arguments.host,
         port=arguments.port,
@@ -338,12 +340,15 @@ async def _bootstrap(arguments: argparse.Namespace) -> int:
     )
     from farmesh.p2p import Bootstrap
 
-    async with Bootstrap(config) as peer:
-        _say_ready("Bootstrap peer ready", peer.addresses, "CHECKPOINT", peer.addresses)
-        return await _until_lost(peer.lost)
+    async def run() -> int:
+        async with Bootstrap(config) as peer:
+            _say_ready("Bootstrap peer ready", peer.addresses, "CHECKPOINT", peer.addresses)
+            return await _until_lost(peer.lost)
+
+    return run()
 
 
-async def _serve(arguments: argparse.Namespace) -> int:
+def _serve(arguments: argparse.Namespace) -> Running:
     config = NodeConfig(
         checkpoint=Path(arguments.checkpoint),
         initial_peers=tuple(arguments.peers),
@@ -362,11 +367,15 @@ async def _serve(arguments: argparse.Namespace) -> int:
     )
     from farmesh.node import FarNode
 
-    async with FarNode(config) as node:
-        model = arguments.checkpoint + (f" --prefix {arguments.prefix}" if arguments.prefix else "")
-        what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
-        _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
-        return await _until_lost(node.lost)
+    model = arguments.checkpoint + (f" --prefix {arguments.prefix}" if arguments.prefix else "")
+
+    async def run() -> int:
+        async with FarNode(config) as node:
+            what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
+            _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
+            return await _until_lost(node.lost)
+
+    return run()
 
 
 async def _until_lost(lost: asyncio.Event) -> int:
@@ -387,14 +396,18 @@ def _say_ready(what: str, addresses: Sequence[str], model: str, peers: Sequence[
 # --- status -----------------------------------------------------------------------------------
 
 
-async def _status(arguments: argparse.Namespace) -> int:
+def _status(arguments: argparse.Namespace) -> Running:
     prefix, num_blocks = _model_to_look_up(arguments)
-    snapshot = await _look_up(tuple(arguments.peers), prefix, num_blocks)
-    if arguments.json:
-        print(json.dumps(status_json(snapshot), indent=2, ensure_ascii=False))
-    else:
-        print(draw_status(snapshot))
-    return 0 if snapshot.is_complete else EXIT_GAPS
+
+    async def run() -> int:
+        snapshot = await _look_up(tuple(arguments.peers), prefix, num_blocks)
+        if arguments.json:
+            print(json.dumps(status_json(snapshot), indent=2, ensure_ascii=False))
+        else:
+            print(draw_status(snapshot))
+        return 0 if snapshot.is_complete else EXIT_GAPS
+
+    return run()
 
 
 def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
@@ -510,7 +523,7 @@ def _node_json(snapshot: SwarmSnapshot, node: NodeInfo) -> dict[str, Any]:
 # --- generate ---------------------------------------------------------------------------------
 
 
-async def _generate(arguments: argparse.Namespace) -> int:
+def _generate(arguments: argparse.Namespace) -> Running:
     sampling = SamplingParams(
         max_new_tokens=arguments.max_new_tokens,
         temperature=arguments.temperature,
@@ -533,13 +546,17 @@ async def _generate(arguments: argparse.Namespace) -> int:
         dht_prefix=arguments.prefix,
     )
     text = TextStream(tokenizer, sampling.stop)
-    async with FarMeshClient(config) as client, client.session() as session:
-        events = session.generate(token_ids, sampling)
-        async with contextlib.aclosing(events):
-            async for piece in _shown(events, text):
-                print(piece, end="", flush=True)
-    print()
-    return 0
+
+    async def run() -> int:
+        async with FarMeshClient(config) as client, client.session() as session:
+            events = session.generate(token_ids, sampling)
+            async with contextlib.aclosing(events):
+                async for piece in _shown(events, text):
+                    print(piece, end="", flush=True)
+        print()
+        return 0
+
+    return run()
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:
@@ -601,7 +618,9 @@ def _note(text: str) -> None:
 
 # --- Running ----------------------------------------------------------------------------------
 
-_RUN: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, int]]] = {
+# Reads the arguments and imports what the command needs, then returns what runs in the loop: a
+# signal during an import, which takes seconds, need not wait for its end.
+_RUN: dict[str, Callable[[argparse.Namespace], Running]] = {
     "bootstrap": _bootstrap,
     "serve": _serve,
     "status": _status,
@@ -625,12 +644,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FarMeshError as error:
         _note(str(error))
         return EXIT_WRONG
+    except KeyboardInterrupt:  # during an import
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
 
 
-async def _until_ended(command: Coroutine[Any, Any, int]) -> int:
+async def _until_ended(command: Running) -> int:
     """Run a command; the first SIGTERM or Ctrl-C closes its scopes in order, a second ends it."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(command)

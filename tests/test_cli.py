@@ -173,7 +173,7 @@ def test_a_bootstrap_peer_says_its_address_and_ends_on_sigterm(tmp_path: Path) -
         daemons = children(process.pid)
         assert daemons
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
     port = re.search(r"/tcp/(\d+)/", address)
@@ -182,7 +182,7 @@ def test_a_bootstrap_peer_says_its_address_and_ends_on_sigterm(tmp_path: Path) -
     with running("bootstrap", "--identity", identity, "--port", port[1]) as process:
         assert wait_for_address(process) == address, "the identity file keeps the address"
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(30) == 130
 
 
 @pytest.mark.swarm
@@ -193,7 +193,7 @@ def test_a_bootstrap_peer_ends_with_its_stdin() -> None:
         daemons = children(process.pid)
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert not any(map(alive, daemons))
 
 
@@ -204,7 +204,7 @@ def test_a_signal_to_the_whole_group_ends_it() -> None:
         wait_for_address(process)
         daemons = children(process.pid)
         os.killpg(process.pid, signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(30) == 0
     assert not any(map(alive, daemons))
 
 
@@ -215,7 +215,7 @@ def test_a_peer_without_its_daemon_ends() -> None:
         wait_for_address(process)
         for daemon in children(process.pid):
             os.kill(daemon, signal.SIGKILL)
-        assert process.wait(10) == cli.EXIT_LOST
+        assert process.wait(30) == cli.EXIT_LOST
         assert process.stderr is not None
         assert "its p2p daemon ended." in process.stderr.read()
 
@@ -227,7 +227,7 @@ def test_a_killed_process_takes_its_daemon_along() -> None:
         wait_for_address(process)
         daemons = children(process.pid)
         process.kill()
-        process.wait(10)
+        process.wait(30)
     deadline = time.monotonic() + 5
     while any(map(alive, daemons)) and time.monotonic() < deadline:
         time.sleep(0.1)
