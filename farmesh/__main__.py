@@ -553,7 +553,6 @@ def _generate(arguments: argparse.Namespace) -> Running:
             async with contextlib.aclosing(events):
                 async for piece in _shown(events, text):
                     print(piece, end="", flush=True)
-        print()
         return 0
 
     return run()
@@ -595,6 +594,7 @@ async def _shown(events: AsyncIterator[core.Event], text: Any) -> AsyncIterator[
                 if piece := text.push(token_id):
                     yield piece
                 if text.stopped:
+                    yield "\n"
                     return
             case core.Rerouted(lost=lost, reason=reason):
                 _note(f"[node …{lost.peer_id[-4:]} was lost ({reason}); continuing]")
@@ -603,11 +603,10 @@ async def _shown(events: AsyncIterator[core.Event], text: Any) -> AsyncIterator[
             case core.WaitingForCache(peer_id=peer_id, seconds_left=seconds):
                 _note(f"[node …{peer_id[-4:]} is full; waiting {seconds:.0f} s more]")
             case core.GenerationFinished(stats=stats):
-                if piece := text.finish():
-                    yield piece
+                yield f"{text.finish()}\n"
                 speed = f"{stats.tokens_per_second:.1f} tokens/s, seed {stats.seed}"
                 took = f"first after {stats.ttft:.2f} s, {speed}"
-                _note(f"\n[{stats.generated_tokens} tokens over {stats.hops} hops, {took}]")
+                _note(f"[{stats.generated_tokens} tokens over {stats.hops} hops, {took}]")
             case core.RouteFound() | core.PrefillProgress():
                 pass
 
