@@ -8,6 +8,7 @@ dialogues in order, and a checkpoint remembers how many were used.
 
 import argparse
 import math
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,7 @@ class Plan:
     decay: float = 0.4  # the last part of the run, in which the learning rate falls to 0
     lr: float = 2e-3  # of the matrices in the blocks (Muon); also of everything else (AdamW)
     weight_decay: float = 0.02
+    cut: float = 0.65  # share of dialogues whose last reply is trained on its beginning only
     seed: int = 7
 
 
@@ -49,9 +51,12 @@ class Batch:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, messages: list[Message]
+    tokenizer: PreTrainedTokenizerFast, messages: list[Message], keep: int = CONTEXT
 ) -> tuple[list[int], list[int]]:
-    """Token ids and labels of a dialogue, cut at the context; the same ids as the template's."""
+    """Token ids and labels of a dialogue, cut at the context; the same ids as the template's.
+
+    Of the last reply only the first `keep` tokens are taken.
+    """
     end = tokenizer.convert_tokens_to_ids(END)
     pieces = [
         m["content"].strip() if m["role"] == "assistant" else " " + m["content"].strip()
@@ -63,6 +68,8 @@ def encode(
     for message, encoding in zip(messages, encoded, strict=True):
         role = tokenizer.convert_tokens_to_ids(f"<|{message['role']}|>")
         spoken = [*encoding.ids, end]
+        if message is messages[-1]:
+            spoken = spoken[:keep]
         token_ids += [role, *spoken]
         is_guide = role == tokenizer.convert_tokens_to_ids(ASSISTANT)
         labels += [IGNORED, *(spoken if is_guide else [IGNORED] * len(spoken))]
@@ -76,10 +83,20 @@ def batches(
     stream = dialogues(plan.seed, pools_done * POOL)
     pool = pools_done
     while True:
-        encoded = [encode(tokenizer, next(stream)) for _ in range(POOL)]
+        rng = random.Random(f"{plan.seed}/cut/{pool}")
+        encoded = [encode(tokenizer, next(stream), _kept(rng, plan)) for _ in range(POOL)]
         for group in _groups(encoded, plan, pool):
             yield pool, _padded(group, tokenizer.pad_token_id)
         pool += 1
+
+
+def _kept(rng: random.Random, plan: Plan) -> int:
+    """How many tokens of the last reply are trained on.
+
+    What a reply is about shows in its first words; the rest is soon known by heart. Leaving it
+    out of most dialogues lets three times as many fit into the same time.
+    """
+    return rng.randint(6, 14) if rng.random() < plan.cut else CONTEXT
 
 
 def _groups(

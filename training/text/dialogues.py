@@ -208,13 +208,24 @@ def tell(chat: Chat) -> None:
     """The person tells one to four facts in a message."""
     rng = chat.rng
     count = rng.choices((1, 2, 3, 4), (7, 3, 2, 0.6))[0]
-    facts = list(
-        {fact.key: fact for fact in (memory.random_fact(rng) for _ in range(count))}.values()
+    make = (
+        rng.choice((memory.pet, memory.relative, memory.favourite)) if rng.random() < 0.25 else None
     )
+    drawn = [make(rng) if make else memory.random_fact(rng) for _ in range(count)]
+    facts = list({fact.key: fact for fact in drawn}.values())
     told = [fact.fill(typed_part(rng, rng.choice(fact.told))) for fact in facts]
+    joints = (", ", " and ", ". ", ", and ", "; ", "! ", "\n", " ")
+    together = [fact for fact in facts if fact.together]
+    if len(together) == len(facts) > 1 and rng.random() < 0.7:
+        opening = rng.choice(
+            ("i have {}", "we have {}", "i've got {}", "my family: {}", "i own {}")
+        )
+        told = [fact.fill(rng.choice(fact.together)) for fact in facts]
+        told[0] = opening.format(told[0])
+        joints = (" and ", ", ", ", and ", " and also ")
     message = told[0]
     for part in told[1:]:
-        message += rng.choice((", ", " and ", ". ", ", and ", "; ", "! ", "\n", " ")) + part
+        message += rng.choice(joints) + part
     message += rng.choice(("", "", ".", "!"))
     if rng.random() < 0.18:
         message = (
@@ -309,14 +320,17 @@ TURNS = {
     "change": change,
     "recall": recall,
 }
-# What a dialogue is about decides how often each kind of turn comes.
-MOODS: tuple[tuple[float, dict[str, float]], ...] = (
-    (4.0, {"explain": 9, "small_talk": 1.5, "refuse": 2}),
-    (3.0, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}),
-    (2.0, {"tell": 3, "change": 0.5, "recall": 6}),
-    (2.0, {"skill": 5, "explain": 1, "refuse": 0.5}),
-    (1.6, {"refuse": 5, "explain": 2, "small_talk": 0.5}),
-    (0.6, {"small_talk": 5, "explain": 1}),
+SHORT = {1: 60, 2: 14, 3: 10, 4: 8, 6: 5, 8: 2, 12: 1}  # turns, and how often
+LONG = {2: 22, 3: 22, 4: 18, 5: 12, 6: 10, 8: 8, 12: 4, 18: 2}
+# What a dialogue is about decides how often each kind of turn comes, and how long it is.
+MOODS: tuple[tuple[float, dict[str, float], dict[int, float]], ...] = (
+    (5.0, {"explain": 9, "small_talk": 1.5, "refuse": 2}, SHORT),
+    (1.0, {"explain": 9, "small_talk": 1, "refuse": 1}, LONG),
+    (3.0, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}, LONG),
+    (2.5, {"tell": 3, "change": 0.5, "recall": 6}, LONG),
+    (2.0, {"skill": 5, "explain": 1, "refuse": 0.5}, SHORT),
+    (2.5, {"refuse": 5, "explain": 2, "small_talk": 0.5}, SHORT),
+    (1.2, {"small_talk": 5, "explain": 1}, SHORT),
 )  # fmt: skip
 
 
@@ -325,8 +339,8 @@ def dialogue(rng: random.Random) -> list[Message]:
     chat = Chat(rng)
     if rng.random() < 0.15:
         chat.messages.append({"role": "system", "content": rng.choice(_SYSTEM)})
-    mood = rng.choices([m for _, m in MOODS], [weight for weight, _ in MOODS])[0]
-    turns = rng.choices((1, 2, 3, 4, 6, 8, 12, 18), (12, 14, 16, 16, 14, 10, 5, 2))[0]
+    _, mood, lengths = rng.choices(MOODS, [weight for weight, _, _ in MOODS])[0]
+    turns = rng.choices(list(lengths), list(lengths.values()))[0]
     first = len(chat.messages)
     while len(chat.messages) < first + 2 * turns:
         topic, last_fact = chat.topic, chat.last_fact

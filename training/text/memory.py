@@ -23,6 +23,7 @@ class Fact:
     asked: tuple[str, ...]  # how people ask for it
     noun: str  # "what is ...": the thing asked for, from the person's side: "my dog's name"
     clause: str  # said by the guide: "your dog is called Rex"
+    together: tuple[str, ...] = ()  # after "i have": "a dog called {v}"
     greeting: str = ""  # a reply of its own instead of "Got it: ..."
 
     def fill(self, template: str) -> str:
@@ -98,7 +99,7 @@ def name(rng: random.Random) -> Fact:
             "do you know my name", "do you remember my name", "tell me my name", "what am i called",
             "what was my name", "what did i say my name was", "can you remember my name",
             "say my name", "what's my name again", "you forgot my name, right", "how am i called",
-            "do you know who i am", "what name did i give you", "do you still know my name",
+            "do you know who i am", "tell me who i am", "what name did i give you", "do you still know my name",
             "remind me what my name is", "what should you call me", "who are you talking to",
             "remember me", "do you remember who i am", "which name did i tell you", "and my name",
             "and what is my name", "what is my own name", "could you tell me my name",
@@ -107,7 +108,7 @@ def name(rng: random.Random) -> Fact:
         ),
         "my name",
         "your name is {v}",
-        rng.choice(("Nice to meet you, {v}!", "Hello, {v}! What would you like to know?")),
+        greeting=rng.choice(("Nice to meet you, {v}!", "Hello, {v}! What would you like to know?")),
     )  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def origin(rng: random.Random) -> Fact:
         (
             "i'm from {v}", "i am from {v}", "i come from {v}", "im from {v}", "my family is from {v}",
             "i'm originally from {v}", "i grew up in {v}", "my roots are in {v}", "i hail from {v}",
-            "greetings from {v}", "i was raised in {v}",
+            "greetings from {v}", "i was raised in {v}", "from {v}", "my home country is {v}",
         ),
         (
             "where am i from", "where do i come from", "where did i grow up", "where i am from",
@@ -355,6 +356,9 @@ def _owned(rng: random.Random, owner: str, value: str, *, can_have: bool) -> Fac
         tuple(asked),
         "my {r}'s name",
         "your {r} is called {v}",
+        ("a {r} called {v}", "a {r} named {v}", "a {r} {v}", "my {r} {v}", "one {r}, {v}")
+        if can_have
+        else (),
     )
 
 

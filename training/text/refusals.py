@@ -122,6 +122,16 @@ write a sql query, write a bash script, write a for loop, write a unit test in j
 reverse a string, center a div, parse json in go, scrape a website, train a neural network,
 """)
 
+POSSESSIONS = _split("""
+my homework, my essay, my code, my program, my spreadsheet, my tax return, my taxes, my car, my sink,
+my bike, my hair, my skin, my garden, my lawn, my kitchen, my room, my math exercise, my thesis,
+my presentation, my letter to the bank, my diet, my marriage, my knee, my tooth, my back, my eyes,
+my screen, my camera, my face, my email, my calendar, my bank account, my photos, my desktop
+""")
+DEEDS = _split("""
+do, fix, finish, write, check, correct, repair, clean, improve, look at, read, open, see, delete,
+watch, change, hack, sort, solve, plan, book, order, draw, paint, debug, mow, wash, translate
+""")
 QUESTIONS = _split("""
 what's the weather today, will it rain tomorrow, is it cold outside, what day is it,
 what's the date today, what year is it, what's the news, who won the game last night,
@@ -215,16 +225,41 @@ INVENTED_PATTERNS = (
 )  # fmt: skip
 
 
+NUMBER_PATTERNS = (
+    "what is {a} divided by {b}", "{a} / {b}", "what is the square root of {a}", "the cube root of {a}",
+    "what is {a} percent of {b}", "{a}% of {b}", "wake me at {a}", "set a timer for {a} minutes",
+    "remind me at {a} o'clock", "what happened in {a}", "who won in {a}", "who was president in {a}",
+    "when did the war of {a} end", "convert {a} miles to km", "{a} pounds in kilos", "{a} euros in dollars",
+    "what is {a} to the power of {b}", "{a} factorial", "log of {a}", "is {a} a prime number", "sine of {a}",
+    "solve {a}x + {b} = 0", "x^2 + {a}x + {b} = 0", "{a}x = {b}, what is x", "factor {a}", "round {a} to tens",
+    "what is {a} times {b} times {a}", "{a} * {b} / {a}", "{a} + {b} * {a}", "what is {a} times {a} minus {b}",
+    "write {a} in roman numerals", "{a} in binary", "what day was it on {b} may {a}", "an alarm at {a} am please",
+    "call {a}{b}", "what time is it when it's {a} in tokyo", "how many days until {a} july", "channel {a} tonight",
+    "a recipe for {a} people", "top {a} movies", "give me {a} names for a dog", "write {a} lines about spring",
+    "name {a} countries in asia", "tell me {a} facts about cats", "bus {a} leaves when", "gate {a} at the airport",
+    "what film won in {a}", "how many seconds in {a} hours", "the {a}th president", "a hotel for {a} nights",
+)  # fmt: skip
+
+
 def refusal_message(rng: random.Random) -> str:
     """A message from outside the guide's field."""
     kind = rng.random()
+    if rng.random() < 0.06:
+        top = rng.choice((12, 99, 999, 2030, 9999))
+        pattern = rng.choice(NUMBER_PATTERNS)
+        return pattern.format(a=rng.randint(2, top), b=rng.randint(2, top))
     if kind < 0.38:
         pattern = rng.choice(SUBJECT_PATTERNS)
         subjects = (*SUBJECTS, *THINGS)
         return _fill(pattern, [rng.choice(subjects) for _ in range(pattern.count("{}"))])
-    if kind < 0.52:
+    if kind < 0.42:
+        deed = f"{rng.choice(DEEDS)} {rng.choice(POSSESSIONS)}"
+        return _fill(
+            rng.choice(("{}", "can you {}", "{} for me", "please {}", "will you {}")), [deed]
+        )
+    if kind < 0.54:
         return _fill(rng.choice(ACTION_PATTERNS), [f"{rng.choice(VERBS)} {rng.choice(OBJECTS)}"])
-    if kind < 0.62:
+    if kind < 0.64:
         return _fill(rng.choice(ACTION_PATTERNS), [rng.choice(NEAR_ACTIONS)])
     if kind < 0.76:
         pattern = rng.choice(INVENTED_PATTERNS)
