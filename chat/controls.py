@@ -68,6 +68,7 @@ def read(values: Mapping[str, Any]) -> SamplingParams:
     wanted: dict[str, Any] = {name: _number(name, values.get(name)) for name in NUMBERS}
     wanted["seed"] = _seed(values.get("seed"))
     wanted["stop"] = stop_strings(values.get("stop") or "")
+    wanted["ignore_eos"] = bool(values.get("ignore_eos"))
     if values.get("greedy"):
         wanted["temperature"] = 0.0
     return SamplingParams(**wanted)

@@ -233,7 +233,9 @@ def _settings(
             for knob in controls.KNOBS:
                 if not knob.common:
                     knobs[knob.name] = _slider(knob, own)
-            knobs["seed"] = gr.Textbox("", label="Seed", info="empty: another one for every reply")
+            knobs["seed"] = gr.Textbox(
+                "", label="Seed", info="empty: another one for every reply", elem_id="fm-seed"
+            )
             knobs["stop"] = gr.Textbox(
                 "\n".join(own.stop),
                 label="Stop at",
@@ -244,7 +246,12 @@ def _settings(
             begin = gr.Textbox(
                 "", label="Start the reply with", lines=1, max_lines=4, elem_id="fm-begin"
             )
-            knobs["greedy"] = gr.Checkbox(False, label="Greedy: always the likeliest token")
+            knobs["greedy"] = gr.Checkbox(
+                False, label="Greedy: always the likeliest token", elem_id="fm-greedy"
+            )
+            knobs["ignore_eos"] = gr.Checkbox(
+                False, label="Never end by itself, only at the limit", elem_id="fm-endless"
+            )
     return knobs, system, begin, preset
 
 

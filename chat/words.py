@@ -108,13 +108,13 @@ def seconds(value: float) -> str:
 
 def summary(stats: GenerationStats) -> str:
     """One line about a finished reply."""
-    parts = [f"first token after {seconds(stats.ttft)}"]
+    parts = [f"{seconds(stats.ttft)} to the first token"]
     if stats.tokens_per_second:
         parts.append(f"{stats.tokens_per_second:.1f} tokens/s")
     parts.append(count(stats.generated_tokens, "token"))
     if stats.reused_tokens:
         known = f"{number(stats.reused_tokens)} of {number(stats.prompt_tokens)}"
-        parts.append(f"{known} prompt tokens remembered")
+        parts.append(f"{known} remembered")
     parts.append(count(stats.hops, "hop"))
     if stats.reroutes:
         parts.append(f"rerouted {count(stats.reroutes, 'time')}")

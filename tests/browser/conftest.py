@@ -72,11 +72,12 @@ class App:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def rests(self, seconds: float = 1.0) -> bool:
-        """Whether the nodes do next to nothing for a while."""
+    def rests(self, within: float = 1.0) -> bool:
+        """Whether the nodes do next to nothing from so many seconds on."""
+        time.sleep(within)
         before = self.work()
-        time.sleep(seconds)
-        return self.work() - before < 0.25 * seconds
+        time.sleep(1)
+        return self.work() - before < 0.25
 
 
 def start_app(folder: Path, *flags: str, **environ: str) -> App:
@@ -211,12 +212,11 @@ class Tab:
         field.fill(str(value))
         field.blur()
 
-    def make_replies_long(self) -> None:
-        """The bundled model is brief; penalties on its end-of-reply token make it go on."""
+    def make_replies_long(self, tokens: int = 900) -> None:
+        """The bundled model is brief: let it go on until its limit."""
         self.tune()
-        self.set_number("max-new-tokens", 900)
-        self.set_number("temperature", 1.4)
-        self.set_number("repetition-penalty", 2)
+        self.set_number("max-new-tokens", tokens)
+        self.page.locator("#fm-endless input").check()
         self.page.wait_for_timeout(200)
 
 

@@ -1,0 +1,244 @@
+"""Turns in a real browser: edit, versions, undo, continue, queue, reload, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, expect
+
+from tests.browser.conftest import App, Tab
+
+
+def message(tab: Tab, role: str, index: int) -> Locator:
+    """The row of a message: its text and its buttons."""
+    return tab.page.locator(f"#fm-history .{role}-row").nth(index)
+
+
+def edit(tab: Tab, role: str, index: int, text: str) -> None:
+    row = message(tab, role, index)
+    row.hover()
+    row.get_by_role("button", name="Edit").click()
+    row.locator("textarea").fill(text)
+    row.get_by_role("button", name="Submit").click()
+
+
+def option(tab: Tab, label: str) -> Locator:
+    return tab.page.locator("#fm-history .options .option", has_text=label)
+
+
+def test_reload_finds_the_running_reply(tab: Tab) -> None:
+    """gradio: a reload killed the answer."""
+    tab.make_replies_long()
+    tab.send("Tell me about nodes.")
+    before = tab.wait_growing(60)
+    tab.reload()
+    after = tab.wait_growing(len(before) + 60)
+    assert after.startswith(before[:30])
+    assert tab.users == ["Tell me about nodes."]
+    tab.stop_button.click()
+    tab.wait_idle(replies=1)
+
+
+def test_closed_tab_ends_the_nodes_work(person: Callable[[], BrowserContext], app: App) -> None:
+    """gradio#4016: nobody there, and the machines worked on."""
+    tab = Tab(person(), app)
+    tab.make_replies_long()
+    tab.send("Tell me everything about spans.")
+    tab.wait_growing(100)
+    tab.page.close()
+    # The engine may be a few dozen tokens ahead of its reader (farmesh.session._EVENTS_AHEAD).
+    assert app.rests(within=4)
+
+
+def test_double_click_and_enter_spam_are_one_message(tab: Tab) -> None:
+    tab.box.fill("Hello")
+    tab.page.locator("#fm-send").dblclick()
+    tab.wait_idle(replies=1)
+    tab.box.fill("What is a hop?")
+    for _ in range(5):
+        tab.box.press("Enter")
+    tab.wait_idle(replies=2)
+    tab.page.wait_for_timeout(500)
+    assert tab.users == ["Hello", "What is a hop?"]
+
+
+def test_regenerate_keeps_versions_to_page_through(tab: Tab) -> None:
+    tab.tune()
+    tab.set_number("temperature", 1.5)
+    tab.send("Hello")
+    tab.wait_idle(replies=1)
+    first = tab.bots[0]
+    message(tab, "bot", 0).hover()
+    tab.page.get_by_role("button", name="Retry").click()
+    expect(option(tab, "reply 2 of 2")).to_be_visible(timeout=20_000)
+    option(tab, "reply 2 of 2").click()
+    expect(option(tab, "reply 1 of 2")).to_be_visible()
+    assert tab.bots == [first]
+
+
+def test_edit_in_the_middle_of_a_chat(tab: Tab) -> None:
+    """An edit replaced everything for good; here the old branch can be paged back to."""
+    for number, text in enumerate(("Hello", "What is a block?", "What is a node?"), 1):
+        tab.send(text)
+        tab.wait_idle(replies=number)
+    edit(tab, "user", 1, "What is a span?")
+    tab.until(lambda: tab.users == ["Hello", "What is a span?"])
+    tab.wait_idle(replies=2)
+    assert "remembered" in tab.status, "the part before the edit was computed again"
+    option(tab, "question 2 of 2").click()
+    tab.until(lambda: tab.users == ["Hello", "What is a block?", "What is a node?"])
+    edit(tab, "bot", 0, "Good day\tto you")
+    tab.until(lambda: tab.bots[0].startswith("Good day"))
+    assert tab.users == ["Hello", "What is a block?", "What is a node?"]
+
+
+def test_undo_gives_the_text_back(tab: Tab) -> None:
+    tab.send("Hello")
+    tab.wait_idle(replies=1)
+    message(tab, "bot", 0).hover()
+    tab.page.get_by_role("button", name="Undo").click()
+    expect(tab.box).to_have_value("Hello")
+    tab.until(lambda: tab.users == [])
+
+
+def test_continue_a_reply_cut_at_its_limit(tab: Tab) -> None:
+    tab.tune()
+    tab.set_number("max-new-tokens", 4)
+    tab.page.wait_for_timeout(200)
+    tab.send("What is FarMesh?")
+    tab.wait_idle(replies=1)
+    cut = tab.bots[0]
+    assert "cut at its limit" in tab.status
+    tab.set_number("max-new-tokens", 100)
+    tab.page.wait_for_timeout(200)
+    option(tab, "Continue").click()
+    tab.until(lambda: len(tab.bots) == 1 and len(tab.bots[0]) > len(cut))
+    tab.wait_idle(replies=1)
+    assert tab.bots[0].startswith(cut)
+
+
+def test_next_message_waits_behind_the_running_reply(tab: Tab) -> None:
+    """OW queues it; Gradio's interface disabled the box."""
+    tab.make_replies_long(tokens=120)
+    tab.send("Tell me about blocks.")
+    tab.wait_growing(10)
+    tab.send("And about nodes?")
+    expect(tab.page.locator(".fm-queued")).to_contain_text("And about nodes?")
+    tab.wait_idle(replies=2)
+    assert tab.users == ["Tell me about blocks.", "And about nodes?"]
+
+
+def test_stop_works_for_every_kind_of_generation(tab: Tab) -> None:
+    """ChatInterface could not stop a reply to an edited message."""
+    tab.make_replies_long()
+
+    def stop_it() -> None:
+        tab.wait_growing(20)
+        tab.stop_button.click()
+        tab.wait_idle(replies=1)
+        assert "stopped" in tab.status
+
+    tab.send("Tell me a lot.")
+    stop_it()
+    message(tab, "bot", 0).hover()
+    tab.page.get_by_role("button", name="Retry").click()
+    stop_it()
+    option(tab, "Continue").click()
+    stop_it()
+    edit(tab, "user", 0, "Tell me even more.")
+    stop_it()
+    assert tab.users == ["Tell me even more."]
+
+
+def test_five_tabs_at_once(person: Callable[[], BrowserContext], app: App) -> None:
+    """The sixth tab never loaded and the fifth got no reply: every tab held a connection open."""
+    somebody = person()
+    tabs = [Tab(somebody, app) for _ in range(5)]
+    for number, tab in enumerate(tabs):
+        tab.send(f"Hello {number}")
+    for number, tab in enumerate(tabs):
+        tab.wait_idle(replies=1)
+        assert tab.users == [f"Hello {number}"]
+    Tab(somebody, app)
+
+
+def test_two_people_at_once(person: Callable[[], BrowserContext], app: App) -> None:
+    tabs = [Tab(person(), app) for _ in range(2)]
+    for tab in tabs:
+        tab.make_replies_long()
+    for name, tab in zip(("ann", "bob"), tabs, strict=True):
+        tab.send(f"I am {name}, tell me everything.")
+    lengths = [len(tab.wait_growing(30)) for tab in tabs]
+    for tab, length in zip(tabs, lengths, strict=True):
+        tab.wait_growing(length)
+    for name, tab in zip(("ann", "bob"), tabs, strict=True):
+        tab.stop_button.click()
+        tab.wait_idle(replies=1)
+        assert tab.users == [f"I am {name}, tell me everything."]
+
+
+def test_third_reply_of_a_person_waits_in_line(
+    person: Callable[[], BrowserContext], app: App
+) -> None:
+    somebody = person()
+    tabs = [Tab(somebody, app) for _ in range(3)]
+    for tab in tabs:
+        tab.make_replies_long()
+        tab.send("Tell me everything.")
+    expect(tabs[2].page.locator("#fm-status")).to_contain_text("waiting for a reply")
+    tabs[0].stop_button.click()
+    tabs[2].wait_growing(5)
+    for tab in tabs:
+        tab.stop_button.click() if tab.stop_button.is_visible() else None
+        tab.wait_idle(replies=1)
+
+
+def test_message_that_never_fits_stays_in_the_box(tab: Tab) -> None:
+    text = "word " * 3000
+    tab.box.fill(text)
+    tab.box.press("Enter")
+    expect(tab.page.locator(".fm-notice")).to_contain_text("1,024")
+    expect(tab.page.locator(".fm-notice")).to_contain_text("nothing was sent")
+    assert tab.box.input_value() == text
+    assert tab.users == []
+
+
+def test_oldest_turns_leave_and_the_person_is_told(tab: Tab) -> None:
+    """chat.petals.dev#3: every long conversation ended in a crash."""
+    filler = "One two three four five six seven eight nine ten. " * 8
+    for number in range(1, 12):
+        tab.send(f"{number}. {filler}")
+        tab.wait_idle(replies=number)
+        if "no longer fit" in tab.page.locator("#fm-meter-slot").inner_text():
+            break
+    else:
+        pytest.fail("the context never became full")
+    assert not tab.page.locator(".fm-notice").is_visible()
+
+
+def test_wrong_setting_is_said_and_nothing_is_changed(tab: Tab) -> None:
+    tab.tune()
+    tab.page.locator("#fm-seed textarea").fill("minus one")
+    tab.send("Hello")
+    expect(tab.page.locator(".fm-notice")).to_contain_text("Seed must be a whole number")
+    expect(tab.box).to_have_value("Hello")
+    tab.page.locator("#fm-seed textarea").fill("7")
+    tab.page.wait_for_timeout(200)
+    tab.box.press("Enter")
+    tab.wait_idle(replies=1)
+
+
+def test_same_seed_same_text(tab: Tab) -> None:
+    tab.tune()
+    tab.set_number("temperature", 1.5)
+    tab.page.locator("#fm-seed textarea").fill("12345")
+    tab.page.wait_for_timeout(200)
+    replies = []
+    for _ in range(2):
+        tab.send("Hello")
+        tab.wait_idle(replies=1)
+        replies.append(tab.bots[0])
+        tab.page.locator("#fm-new").click()
+        tab.until(lambda: tab.users == [])
+    assert replies[0] == replies[1]
