@@ -43,7 +43,7 @@ class Checkpoint:
         except (ValueError, OSError, KeyError) as error:
             raise CheckpointError(f"{self.path}/config.json cannot be used: {error}") from error
         self.family: Family = family_of(self.config)
-        self._files = self._find_files()
+        self._files = self._with_root(self._find_files())
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.path.name} {self.config.model_type} {self.num_blocks} blocks>"
@@ -104,8 +104,19 @@ class Checkpoint:
             raise CheckpointError(f"{self.path} has no *.safetensors files.{hint}")
         return files
 
+    def _with_root(self, files: dict[str, Path]) -> dict[str, Path]:
+        """Names as the whole model has them: some checkpoints were saved from its trunk alone."""
+        root = f"{self.family.blocks.split('.')[0]}."
+        self._rootless = not any(name.startswith(root) for name in files)
+        if not self._rootless:
+            return files
+        return {root + name: path for name, path in files.items()}
+
     def has(self, name: str) -> bool:
         return name in self._files
+
+    def _stored_name(self, name: str) -> str:
+        return name.partition(".")[2] if self._rootless else name
 
     def names(self, prefix: str) -> list[str]:
         return [name for name in self._files if name.startswith(prefix)]
@@ -126,26 +137,33 @@ class Checkpoint:
             try:
                 with safe_open(path, framework="pt") as shard:
                     for name in wanted:
-                        tensor = shard.get_tensor(name)
+                        tensor = shard.get_tensor(self._stored_name(name))
                         tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
             except (SafetensorError, OSError) as error:
                 raise CheckpointError(f"{path} cannot be read: {error}") from error
         return tensors
 
     def load_module(self, module: torch.nn.Module, prefix: str, dtype: torch.dtype) -> None:
-        """Fill a module made on the meta device with the tensors under ``prefix``."""
-        wanted: dict[str, torch.Tensor] = dict(module.named_parameters())
-        wanted.update((name, buffer) for name, buffer in module.named_buffers() if buffer.is_meta)
-        tensors = self.read((prefix + name for name in wanted), dtype)
-        for name, tensor in tensors.items():
-            shape = tuple(wanted[name.removeprefix(prefix)].shape)
-            if tuple(tensor.shape) != shape:
+        """Fill a module made on the meta device with the tensors under ``prefix``.
+
+        Raises:
+            CheckpointError: a tensor is missing or has another shape than config.json says.
+        """
+        stored = self.read(self.names(prefix), dtype)
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
+        if self.family.convert is not None:
+            tensors = dict(self.family.convert(tensors))
+        for name, wanted in module.named_parameters():
+            if name not in tensors:
+                raise CheckpointError(f"{self.path} lacks the tensor {prefix}{name}.")
+            if tensors[name].shape != wanted.shape:
                 raise CheckpointError(
-                    f"{self.path}: {name} has shape {tuple(tensor.shape)}, "
-                    f"config.json says {shape}."
+                    f"{self.path}: {prefix}{name} has shape {tuple(tensors[name].shape)}, "
+                    f"config.json says {tuple(wanted.shape)}."
                 )
+        known = dict(module.named_parameters())
         module.load_state_dict(
-            {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, assign=True
+            {name: tensor for name, tensor in tensors.items() if name in known}, assign=True
         )
         module.requires_grad_(False)
         module.eval()

@@ -17,7 +17,14 @@ from typing import Annotated, Any
 from hivemind.dht import DHTNode
 from hivemind.p2p import PeerID
 from hivemind.utils import get_dht_time
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from farmesh.core import NodeInfo, NodeState, PeerId, Span
 from farmesh.errors import SwarmUnreachable
@@ -29,7 +36,16 @@ MAX_BLOCKS = 4096  # of one model; bounds what a lookup asks for
 _MAX_NAME = 128
 _REGISTRY_KEYS = ("_farmesh.models", "_petals.models")  # dashboards of both brands
 
-_Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+def _no_integer(value: Any) -> Any:
+    """Reference readers drop records with whole numbers where floats belong; so do we."""
+    if isinstance(value, int):
+        raise ValueError("a whole number where a float belongs")
+    return value
+
+
+_Float = Annotated[float, BeforeValidator(_no_integer), Field(ge=0)]
+_Rate = Annotated[_Float, Field(allow_inf_nan=False)]
 
 
 class _NodeRecord(BaseModel):
@@ -49,7 +65,7 @@ class _NodeRecord(BaseModel):
     quant_type: str | None = None
     using_relay: bool | None = None
     cache_tokens_left: Annotated[int, Field(ge=0)] | None = None
-    next_pings: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    next_pings: dict[str, _Float] | None = None
     extensions: tuple[str, ...] | None = None
 
     @field_validator("adapters", "extensions", mode="before")

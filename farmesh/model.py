@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -25,6 +26,12 @@ class Stem:
         self.lm_head = skeleton.get_submodule(family.lm_head)
         dtype = torch.float32
         checkpoint.load_module(self.embeddings, f"{family.embeddings}.", dtype)
+        if hasattr(self.embeddings, "scalar_embed_scale"):  # Gemma: a buffer that is not stored
+            self.embeddings.embed_scale = torch.tensor(self.embeddings.scalar_embed_scale)
+        self._embeddings_norm: Any = torch.nn.Identity()
+        if family.embeddings_norm is not None:
+            self._embeddings_norm = skeleton.get_submodule(family.embeddings_norm)
+            checkpoint.load_module(self._embeddings_norm, f"{family.embeddings_norm}.", dtype)
         checkpoint.load_module(self.norm, f"{family.final_norm}.", dtype)
         if checkpoint.has(f"{family.lm_head}.weight"):
             checkpoint.load_module(self.lm_head, f"{family.lm_head}.", dtype)
@@ -36,7 +43,7 @@ class Stem:
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """``[1, tokens, hidden]``"""
         ids = torch.tensor([list(token_ids)], dtype=torch.long)
-        hidden_states: torch.Tensor = self.embeddings(ids)
+        hidden_states: torch.Tensor = self._embeddings_norm(self.embeddings(ids))
         return hidden_states
 
     @torch.inference_mode()

@@ -12,6 +12,7 @@ from farmesh.errors import MissingBlocks
 HOP_OVERHEAD = 0.002  # seconds per hop beside network and compute
 DEFAULT_RTT = 0.05  # seconds, for a peer that was not measured yet
 DEFAULT_BLOCK_SECONDS = 1 / 300  # per decode step, for a node that announces no speed
+MAX_BLOCK_SECONDS = 10.0  # whatever a record claims: costs stay finite
 FULL_CACHE_PENALTY = 10.0  # seconds: a node without room is a last resort
 JITTER = 0.1  # relative; equal nodes share the load
 
@@ -70,20 +71,20 @@ def _next_block(
     entry: Mapping[PeerId, float],
     hints: RouteHints,
 ) -> tuple[dict[PeerId, float], dict[PeerId, PeerId]]:
-    """One block further. Unmeasured pairs share one default, so only the two cheapest origins
-    and the measured pairs have to be tried."""
-    cheapest = sorted(cost, key=lambda peer: (cost[peer], peer))[:2]
+    """One block further. Unmeasured pairs share one default, so of those origins only the cheapest
+    has to be tried, and beside it the measured ones."""
+    by_cost = sorted(cost, key=lambda peer: (cost[peer], peer))
     measured: dict[PeerId, list[PeerId]] = {}
-    for origin in cost:
+    for origin in by_cost:
         for target in nodes[origin].next_pings:
             measured.setdefault(target, []).append(origin)
     new_cost: dict[PeerId, float] = {}
     origins: dict[PeerId, PeerId] = {}
     for peer in peers:
-        best, best_origin = float("inf"), peer
-        if peer in cost:
-            best = cost[peer]
-        for origin in (*cheapest, *measured.get(peer, ())):
+        best, best_origin = cost.get(peer, float("inf")), peer
+        near = measured.get(peer, [])
+        other = next((one for one in by_cost if one != peer and one not in near), None)
+        for origin in near if other is None else (*near, other):
             if origin == peer:
                 continue
             through = cost[origin] + _between(nodes[origin], peer) + entry[peer]
@@ -108,7 +109,7 @@ def _block_seconds(node: NodeInfo, hints: RouteHints) -> float:
     seconds = hints.block_seconds.get(node.peer_id)
     if seconds is None:
         rate = node.inference_rps
-        seconds = 1 / rate if rate else DEFAULT_BLOCK_SECONDS
+        seconds = min(1 / rate, MAX_BLOCK_SECONDS) if rate else DEFAULT_BLOCK_SECONDS
     spread = random.Random(f"{hints.salt}{node.peer_id}").uniform(1.0, 1.0 + JITTER)
     return seconds * spread
 

@@ -66,6 +66,8 @@ def choose_tokens(logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[int
     Rows with the same controls are filtered together.
     """
     logits = logits.float()
+    if any(row.needs_context for row in rows):
+        logits = logits.clone()  # the caller's stay as they are
     chosen = [0] * len(rows)
     groups: dict[tuple[float, ...] | None, list[int]] = {}
     for index, row in enumerate(rows):
@@ -77,7 +79,7 @@ def choose_tokens(logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[int
         if key is None:
             tokens = scores.argmax(dim=-1).tolist()
         else:
-            numbers = torch.tensor([rows[index].uniform for index in members])
+            numbers = torch.tensor([rows[index].uniform for index in members], dtype=torch.float64)
             tokens = _draw(_warpers(*key)(_NO_IDS, scores), numbers)
         for index, token in zip(members, tokens, strict=True):
             chosen[index] = token
@@ -135,7 +137,8 @@ def _warpers(
 def _draw(scores: torch.Tensor, uniforms: torch.Tensor) -> list[int]:
     """Inverse of the cumulative distribution, in vocabulary order."""
     cumulative = torch.softmax(scores.double(), dim=-1).cumsum(dim=-1)
-    targets = (uniforms.double() * cumulative[:, -1])[:, None]
-    tokens: list[int] = torch.searchsorted(cumulative, targets, right=True)[:, 0].tolist()
-    last = [int(row.isfinite().nonzero()[-1]) for row in scores]
-    return [min(token, limit) for token, limit in zip(tokens, last, strict=True)]
+    total = cumulative[:, -1:].contiguous()
+    tokens = torch.searchsorted(cumulative, uniforms[:, None] * total, right=True)
+    # Rounding may not lead beyond the last token that has any probability.
+    drawn: list[int] = tokens.minimum(torch.searchsorted(cumulative, total))[:, 0].tolist()
+    return drawn

@@ -6,6 +6,7 @@ argument ``packed`` through to it (tried on transformers 5.23, see DESIGN decisi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -58,6 +59,14 @@ class Segment:
             visible &= key > query - limit
         mask = torch.zeros(visible.shape, dtype=dtype, device=device)
         return mask.masked_fill_(~visible, float("-inf"))
+
+    def biased(self, bias: Callable[[int], torch.Tensor], mask: Any) -> torch.Tensor:
+        """The mask with a bias per head and key, ``[heads, tokens, context]``; once per forward."""
+        if "bias" not in self._masks:
+            added = bias(self.context)
+            self._masks["bias"] = added if mask is None else added + mask
+        biased: torch.Tensor = self._masks["bias"]
+        return biased
 
     @cached_property
     def _masks(self) -> dict[Any, Any]:
@@ -112,12 +121,14 @@ def packed_attention(
     scaling: float | None = None,
     softcap: float | None = None,
     sliding_window: int | None = None,
+    bias: Callable[[int], torch.Tensor] | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Store this step's keys and values, then attend per session.
 
     Shapes: query ``[1, heads, tokens, head_dim]``, key and value ``[1, kv_heads, tokens,
-    head_dim]``; returns ``[1, tokens, heads, head_dim]``.
+    head_dim]``; ``bias(context)`` gives ``[heads, 1, context]`` to add to scaled scores (ALiBi);
+    returns ``[1, tokens, heads, head_dim]``.
     """
     keys, values = packed.cache.block(module.layer_idx)
     packed.store(keys, key[0])
@@ -127,8 +138,11 @@ def packed_attention(
         rows = slice(segment.row, segment.row + segment.tokens)
         slots = slice(segment.base, segment.base + segment.context)
         inputs = query[:, :, rows], keys[None, :, slots], values[None, :, slots]
-        causal = softcap is None and segment.is_plain_causal(sliding_window)
+        plain = softcap is None and bias is None
+        causal = plain and segment.is_plain_causal(sliding_window)
         mask = None if causal else segment.mask(query.device, query.dtype, sliding_window)
+        if bias is not None:
+            mask = segment.biased(bias, mask)
         if softcap is None:
             # Grouped heads go through the same kernel without repeating keys and values.
             output = F.scaled_dot_product_attention(

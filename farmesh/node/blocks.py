@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from farmesh.checkpoint import Checkpoint
 from farmesh.core import Span
-from farmesh.node.attention import ATTENTION_NAME, PackedBatch
+from farmesh.node.adapters import ADAPTERS
+from farmesh.node.attention import PackedBatch
 from farmesh.node.cache import KVCache
 
 
@@ -22,14 +24,13 @@ class BlockStack:
         self.device = device
         self.dtype = dtype
         self.hidden_size = checkpoint.hidden_size
-        config = checkpoint.config
-        heads = int(config.num_attention_heads)
-        self.kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-        self.head_dim = int(getattr(config, "head_dim", None) or self.hidden_size // heads)
-        family = checkpoint.family
-        skeleton = family.skeleton(config, ATTENTION_NAME)
-        self._rotary = family.rotary_embedding(skeleton, config).to(device)
+        family, config = checkpoint.family, checkpoint.config
+        self._adapter = ADAPTERS[family.adapter]
+        skeleton = family.skeleton(config, self._adapter.attention)
+        self._kv_shape = family.kv_shape(config)
+        self._rotary = RotaryPositions(family.rotary_embedding(skeleton, config), device)
         self._layers = {block: skeleton.get_submodule(f"{family.blocks}.{block}") for block in span}
+        self._layer_types = getattr(config, "layer_types", None)
         self._checkpoint = checkpoint
 
     def __repr__(self) -> str:
@@ -39,6 +40,7 @@ class BlockStack:
         """Read the weights, block by block; ``progress(done, total)`` after each."""
         prefix = self._checkpoint.family.blocks
         for done, (block, layer) in enumerate(self._layers.items(), start=1):
+            self._adapter.prepare(layer)
             self._checkpoint.load_module(layer, f"{prefix}.{block}.", self.dtype)
             layer.to(self.device)
             if progress is not None:
@@ -49,8 +51,8 @@ class BlockStack:
         return KVCache(
             self.span,
             tokens=tokens,
-            kv_heads=self.kv_heads,
-            head_dim=self.head_dim,
+            kv_heads=self._kv_shape.heads,
+            head_dim=self._kv_shape.head_dim,
             dtype=self.dtype,
             device=self.device,
         )
@@ -62,16 +64,67 @@ class BlockStack:
         Shapes: ``[1, tokens, hidden]`` in and out, in this stack's dtype and on the CPU.
         """
         hidden_states = hidden_states.to(self.device, self.dtype)
-        positions = packed.position_ids
-        position_embeddings = self._rotary(hidden_states, positions)
+        embeddings = self._rotary.begin(hidden_states, packed)
         for block in span:
-            hidden_states = self._layers[block](
-                hidden_states,
-                attention_mask=None,
-                position_ids=positions,
-                past_key_values=None,
-                use_cache=False,
-                position_embeddings=position_embeddings,
-                packed=packed,
+            layer_type = self._layer_types[block] if self._layer_types else None
+            hidden_states = self._adapter.run(
+                self._layers[block], hidden_states, embeddings.of(layer_type), packed
             )
         return hidden_states.cpu()
+
+
+class RotaryPositions:
+    """A model's rotary embedding, applied to packed tokens; nothing for models without one."""
+
+    def __init__(self, module: Any, device: torch.device) -> None:
+        self._module = None if module is None else module.to(device)
+        self.by_type = hasattr(module, "layer_types")  # Gemma 3: one set per type of layer
+        # These choose their frequencies by the longest context they see: sessions, packed
+        # together, must not choose for one another.
+        types = getattr(module, "rope_type", None)
+        kinds = set(types.values()) if isinstance(types, dict) else {types}
+        self._by_session = bool(kinds & {"dynamic", "longrope"})
+
+    def begin(self, hidden_states: torch.Tensor, packed: PackedBatch) -> PackedPositions:
+        return PackedPositions(self, hidden_states, packed)
+
+    def compute(
+        self, hidden_states: torch.Tensor, packed: PackedBatch, layer_type: str | None
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Cosines and sines ``[1, tokens, head_dim]``."""
+        if self._module is None:
+            return None
+        extra = (layer_type,) if self.by_type else ()
+        if not self._by_session:
+            cos, sin = self._module(hidden_states, packed.position_ids, *extra)
+            return cos, sin
+        parts = [
+            self._module(
+                hidden_states,
+                packed.position_ids[:, segment.row : segment.row + segment.tokens],
+                *extra,
+            )
+            for segment in packed.segments
+        ]
+        return torch.cat([cos for cos, _ in parts], 1), torch.cat([sin for _, sin in parts], 1)
+
+
+class PackedPositions:
+    """The position embeddings of one forward, computed once per type of layer."""
+
+    def __init__(
+        self, rotary: RotaryPositions, hidden_states: torch.Tensor, packed: PackedBatch
+    ) -> None:
+        self._rotary = rotary
+        self._hidden_states = hidden_states
+        self._packed = packed
+        self._known: dict[str | None, Any] = {}
+
+    def of(self, layer_type: str | None) -> Any:
+        if not self._rotary.by_type:
+            layer_type = None
+        if layer_type not in self._known:
+            self._known[layer_type] = self._rotary.compute(
+                self._hidden_states, self._packed, layer_type
+            )
+        return self._known[layer_type]
