@@ -35,8 +35,7 @@ lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the 
 
 .PHONY: bench
 bench: $(RUN_STAMP)  ## measure this machine; benchmarks/METHODOLOGY.md defines every number
-	@if [ -f benchmarks/__main__.py ]; then exec $(PY) -m benchmarks $(ARGS); \
-	else echo "There are no benchmarks yet; CHANGELOG.md says what is planned."; fi
+	$(PY) -m benchmarks $(ARGS)
 
 .PHONY: guide
 guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
@@ -44,7 +43,7 @@ guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and the app's state
-	rm -rf $(VENV) .state .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(PY):

@@ -1,7 +1,7 @@
 """The embedded swarm's supervisor, against a stand-in for ``python -m farmesh``.
 
 The stand-in starts in a tenth of a second and does what the real command promises: it says its
-address when ready, and ends on SIGTERM and when its stdin closes. tests/swarm has the real one.
+address when ready, and ends on SIGTERM and when its stdin closes. The last test has the real one.
 """
 
 from __future__ import annotations
@@ -273,3 +273,35 @@ def test_children_notice_when_the_app_is_killed(tmp_path: Path) -> None:
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(alive, pids))
+
+
+# --- The real thing ---------------------------------------------------------------------------
+
+
+@pytest.mark.swarm
+async def test_a_killed_node_is_healed_and_the_next_message_works(
+    model: ModelEntry, tmp_path: Path
+) -> None:
+    """Bug prevented: after a node's crash the page is there and every message fails."""
+    from farmesh import ClientConfig, FarMeshClient, InferenceSession, SamplingParams
+    from farmesh.core import TokenGenerated
+
+    async def reply(session: InferenceSession, token_ids: list[int]) -> list[int]:
+        sampling = SamplingParams(temperature=0, max_new_tokens=12, ignore_eos=True)
+        events = [event async for event in session.generate(token_ids, sampling)]
+        return [event.token_id for event in events if isinstance(event, TokenGenerated)]
+
+    async with EmbeddedSwarm(SwarmSettings(state_dir=tmp_path), model) as swarm:
+        config = ClientConfig(
+            checkpoint=model.checkpoint_path, initial_peers=await swarm.addresses()
+        )
+        async with FarMeshClient(config) as client, client.session() as session:
+            snapshot = await until(swarm, lambda s: s.is_up, seconds=90)
+            prompt = list(range(10, 40))
+            prompt += await reply(session, prompt)
+            os.kill(snapshot.children[1].pid, signal.SIGKILL)
+            await until(swarm, lambda s: s.children[1].restarts == 1 and s.is_up, seconds=90)
+            after = await reply(session, [*prompt, 50, 51])
+            async with client.session() as fresh:
+                assert after == await reply(fresh, [*prompt, 50, 51])
+            assert len(after) == 12
