@@ -1,0 +1,211 @@
+"""Sampling: each control does what it says, and nothing depends on who else is in the batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from farmesh.core import SamplingParams
+from farmesh.sampling import SamplingRow, choose_tokens, uniform
+
+VOCAB = 24
+
+
+def row(
+    number: float, context: list[int] | None = None, prompt: int = 0, **params: Any
+) -> SamplingRow:
+    return SamplingRow(SamplingParams(**params), context or [], prompt, number)
+
+
+def choose(logits: torch.Tensor, *rows: SamplingRow) -> list[int]:
+    return choose_tokens(logits.clone(), rows)
+
+
+def possible(logits: torch.Tensor, context: list[int] | None = None, **params: Any) -> set[int]:
+    """All tokens that some random number leads to."""
+    numbers = [index / 500 for index in range(500)] + [0.999999999]
+    rows = [row(number, context, **params) for number in numbers]
+    return set(choose(logits.expand(len(rows), -1), *rows))
+
+
+def graded(*values: float) -> torch.Tensor:
+    return torch.tensor(values).log()
+
+
+def test_greedy_takes_the_best_whatever_the_number() -> None:
+    """Prevents randomness at temperature 0."""
+    logits = torch.randn(1, VOCAB)
+    best = int(logits.argmax())
+    for number in (0.0, 0.5, 0.999):
+        assert choose(logits, row(number, temperature=0.0)) == [best]
+        assert choose(logits, row(number, top_k=1)) == [best]
+        assert choose(logits, row(number, temperature=1e-300)) == [best]
+
+
+def test_the_distribution_is_the_softmax() -> None:
+    """Prevents a biased draw: evenly spread numbers must give tokens in their proportions."""
+    logits = graded(0.5, 0.25, 0.125, 0.125)
+    count = 8000
+    rows = [row((index + 0.5) / count) for index in range(count)]
+    drawn = Counter(choose(logits.expand(count, -1), *rows))
+    assert [drawn[token] / count for token in range(4)] == pytest.approx(
+        [0.5, 0.25, 0.125, 0.125], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, {0, 1, 2, 3}),
+        ({"top_k": 2}, {0, 1}),
+        ({"top_k": 999}, {0, 1, 2, 3}),
+        ({"top_p": 0.6}, {0, 1}),
+        ({"top_p": 1e-9}, {0}),
+        ({"min_p": 0.4}, {0, 1}),
+        ({"min_p": 1.0}, {0}),
+        ({"temperature": 0.02}, {0}),
+    ],
+)
+def test_a_control_keeps_the_tokens_that_it_says(
+    params: dict[str, Any], expected: set[int]
+) -> None:
+    """Prevents a control that is ignored, or applied with another meaning."""
+    assert possible(graded(0.5, 0.25, 0.15, 0.1), **params) == expected
+
+
+def test_zero_probability_is_never_drawn() -> None:
+    """Prevents the edges of the unit interval from choosing filtered tokens."""
+    logits = torch.tensor([-torch.inf, 1.0, -torch.inf, 1.0, -torch.inf])
+    assert possible(logits) == {1, 3}
+    assert choose(logits[None], row(0.0)) == [1]
+    assert choose(logits[None], row(1 - 2**-53)) == [3]
+
+
+def test_penalties_and_ngrams_change_the_choice() -> None:
+    """Prevents penalties that look at the wrong tokens or have the wrong sign."""
+    logits = torch.tensor([[2.0, 1.9, -1.0]])
+    assert choose(logits, row(0, [0], temperature=0.0)) == [0]
+    assert choose(logits, row(0, [0], temperature=0.0, repetition_penalty=1.5)) == [1]
+    assert choose(logits, row(0, [0], temperature=0.0, presence_penalty=0.5)) == [1]
+    assert choose(logits, row(0, [0, 0], temperature=0.0, frequency_penalty=0.06)) == [1]
+    assert choose(logits, row(0, [0, 1, 0], temperature=0.0)) == [0]
+    ngram = row(0, [2, 0, 1, 2], temperature=0.0, no_repeat_ngram_size=2)
+    assert choose(logits, ngram) == [1]
+
+
+def test_presence_and_frequency_count_the_reply_only() -> None:
+    """Prevents the prompt's words from being penalised (OpenAI counts generated tokens)."""
+    logits = torch.tensor([[2.0, 1.9]])
+    penalised = {"temperature": 0.0, "presence_penalty": 2.0, "frequency_penalty": 2.0}
+    assert choose(logits, row(0, [0, 0], prompt=2, **penalised)) == [0]
+    assert choose(logits, row(0, [0, 0], prompt=1, **penalised)) == [1]
+
+
+def test_a_negative_frequency_penalty_favours_repetition() -> None:
+    """Prevents an absolute value where a sign belongs."""
+    logits = torch.tensor([[2.0, 1.9]])
+    assert choose(logits, row(0, [1], temperature=0.0, frequency_penalty=-1.0)) == [1]
+
+
+controls = st.fixed_dictionaries(
+    {},
+    optional={
+        "temperature": st.floats(0.1, 3),
+        "top_k": st.integers(0, VOCAB),
+        "top_p": st.floats(0.05, 1),
+        "min_p": st.floats(0, 0.9),
+        "typical_p": st.floats(0.05, 1),
+        "repetition_penalty": st.floats(0.5, 2),
+        "no_repeat_ngram_size": st.integers(0, 3),
+        "presence_penalty": st.floats(-2, 2),
+    },
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(controls, min_size=1, max_size=6), st.integers(0, 2**20))
+def test_a_batch_does_not_change_anybodys_choice(batch: list[dict[str, Any]], seed: int) -> None:
+    """Prevents one chat's controls from leaking into another chat of the same batch."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(len(batch), VOCAB, generator=generator) * 3
+    contexts = torch.randint(0, VOCAB, (len(batch), 9), generator=generator).tolist()
+    rows = [
+        row(uniform(seed, index), contexts[index], prompt=4, **params)
+        for index, params in enumerate(batch)
+    ]
+    alone = [choose(logits[index : index + 1], rows[index])[0] for index in range(len(rows))]
+    assert choose(logits, *rows) == alone
+
+
+def transformers_filter(params: SamplingParams, ids: list[int], logits: torch.Tensor) -> Any:
+    """What ``generate`` applies, in its order (transformers 5.23, ``_get_logits_processor``)."""
+    processors = LogitsProcessorList()
+    if params.repetition_penalty != 1:
+        processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+    if params.no_repeat_ngram_size:
+        processors.append(NoRepeatNGramLogitsProcessor(params.no_repeat_ngram_size))
+    if params.temperature != 1:
+        processors.append(TemperatureLogitsWarper(params.temperature))
+    if params.top_k:
+        processors.append(TopKLogitsWarper(params.top_k))
+    if params.top_p < 1:
+        processors.append(TopPLogitsWarper(params.top_p))
+    if params.min_p > 0:
+        processors.append(MinPLogitsWarper(params.min_p))
+    if params.typical_p < 1:
+        processors.append(TypicalLogitsWarper(params.typical_p))
+    return processors(torch.tensor([ids]), logits[None].clone())[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(controls, st.integers(0, 2**20))
+def test_the_choices_are_those_of_transformers_filters(chosen: dict[str, Any], seed: int) -> None:
+    """Prevents the order of the filters from drifting away from ``generate``'s."""
+    chosen = {name: value for name, value in chosen.items() if name != "presence_penalty"}
+    params = SamplingParams(**chosen)
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(VOCAB, generator=generator) * 3
+    ids = torch.randint(0, VOCAB, (9,), generator=generator).tolist()
+    scores = transformers_filter(params, ids, logits)
+    if params.greedy:
+        assert choose(logits[None], row(0.3, ids, **chosen)) == [int(scores.argmax())]
+        return
+    edges = torch.softmax(scores.double(), -1).cumsum(-1)
+    for number in (0.001, 0.2, 0.5, 0.77, 0.999):
+        token = choose(logits[None], row(number, ids, **chosen))[0]
+        before = float(edges[token - 1]) if token else 0.0
+        assert before - 1e-6 <= number <= float(edges[token]) + 1e-6
+        assert scores[token] > -torch.inf
+
+
+def test_the_random_numbers_depend_on_seed_and_index_alone() -> None:
+    """Prevents the same seed from giving another text after a reroute or beside other chats."""
+    numbers = [uniform(7, index) for index in range(1000)]
+    assert numbers == [uniform(7, index) for index in range(1000)]
+    assert numbers != [uniform(8, index) for index in range(1000)]
+    assert all(0 <= number < 1 for number in numbers)
+    assert abs(sum(numbers) / 1000 - 0.5) < 0.05
+    assert uniform(7, 0) == uniform(7, 0)
+    assert uniform(1, 23) != uniform(12, 3)
+
+
+def test_the_callers_logits_are_not_changed_by_penalties() -> None:
+    """Prevents a penalty from being applied twice to logits that are looked at again."""
+    logits = torch.tensor([[2.0, 1.9]])
+    choose_tokens(logits, [row(0, [0], temperature=0.0, presence_penalty=2.0)])
+    assert torch.equal(logits, torch.tensor([[2.0, 1.9]]))
