@@ -1,0 +1,204 @@
+"""Every model family through real nodes, token for token against transformers in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as tf
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from farmesh.checkpoint import Checkpoint
+from farmesh.client import FarMeshClient
+from farmesh.errors import UnsupportedModel
+from farmesh.families import supported_models
+from tests.farmesh.harness import generate, greedy, swarm_of
+
+VOCABULARY = 320
+LOGITS = 1e-4  # largest difference allowed in any logit, fp32
+
+_BASE: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 2048,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
+_GROUPED = {**_BASE, "intermediate_size": 96, "num_key_value_heads": 2}
+_FALCON = {**_BASE, "bias": False, "alibi": False}
+_LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+_GEMMA = {**_GROUPED, "head_dim": 32, "sliding_window": 40, "query_pre_attn_scalar": 32}
+
+CONFIGS: dict[str, Any] = {
+    "llama-2": lambda: tf.LlamaConfig(**{**_GROUPED, "num_key_value_heads": 4}),
+    "llama-3": lambda: tf.LlamaConfig(
+        **_GROUPED, rope_parameters=_LLAMA3_ROPE, tie_word_embeddings=True
+    ),
+    "mistral": lambda: tf.MistralConfig(**_GROUPED, sliding_window=64),
+    "mixtral": lambda: tf.MixtralConfig(**_GROUPED, num_local_experts=4, sliding_window=None),
+    "qwen2": lambda: tf.Qwen2Config(
+        **_GROUPED, use_sliding_window=True, sliding_window=48, max_window_layers=2
+    ),
+    "qwen3": lambda: tf.Qwen3Config(**_GROUPED, head_dim=32),
+    "gemma2": lambda: tf.Gemma2Config(**_GEMMA),
+    "gemma3": lambda: tf.Gemma3TextConfig(
+        **_GEMMA, layer_types=["sliding_attention", "full_attention"] * 2
+    ),
+    "phi3": lambda: tf.Phi3Config(**_GROUPED),
+    "falcon-7b": lambda: tf.FalconConfig(**_FALCON, multi_query=True, parallel_attn=True),
+    "falcon-40b": lambda: tf.FalconConfig(**_FALCON, new_decoder_architecture=True, num_kv_heads=2),
+    "falcon-rw": lambda: tf.FalconConfig(
+        **{**_FALCON, "alibi": True, "bias": True}, multi_query=False, parallel_attn=False
+    ),
+    "bloom": lambda: tf.BloomConfig(
+        vocab_size=VOCABULARY, hidden_size=64, n_layer=4, n_head=4, eos_token_id=None
+    ),
+}
+LAYOUTS = ("a=0:4", "a=0:3 b=2:4", "a=0:1 b=1:3 c=3:4")  # one, two overlapping, three uneven
+
+
+def make(path: Path, name: str) -> Any:
+    """A random checkpoint of the family with weights that leave no near ties."""
+    config = CONFIGS[name]()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        # Falcon's eager attention of transformers 5.23 adds its ALiBi twice; its sdpa path once.
+        attention = "sdpa" if name.startswith("falcon") else "eager"
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval()
+        with torch.no_grad():
+            for key, parameter in model.named_parameters():
+                if parameter.dim() > 1:
+                    parameter.mul_(3.0)
+                elif "norm" in key or "ln" in key:
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(path)
+    return model
+
+
+@torch.no_grad()
+def expected(model: Any, prompt: Sequence[int], count: int) -> tuple[list[int], torch.Tensor]:
+    """Greedy tokens and the logits that chose them, ``[count, vocabulary]``."""
+    cache, logits, tokens = None, [], list(prompt)
+    ids = torch.tensor([tokens])
+    for _ in range(count):
+        output = model(ids, past_key_values=cache, use_cache=True)
+        cache = output.past_key_values
+        logits.append(output.logits[0, -1])
+        tokens.append(int(logits[-1].argmax()))
+        ids = torch.tensor([tokens[-1:]])
+    return tokens[len(prompt) :], torch.stack(logits)
+
+
+def spy_on_logits(client: FarMeshClient) -> list[torch.Tensor]:
+    """All logits that the client computes from now on, ``[rows, vocabulary]`` each."""
+    stem, _ = client._parts
+    seen: list[torch.Tensor] = []
+    compute = stem.logits
+
+    def logits(hidden_states: torch.Tensor) -> torch.Tensor:
+        seen.append(compute(hidden_states).clone())
+        return seen[-1].clone()
+
+    stem.logits = logits  # type: ignore[method-assign]
+    return seen
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+async def test_a_family_is_exact(name: str, tmp_path: Path) -> None:
+    """Bug prevented: a window, scaling, head grouping or bias that only one family uses is lost,
+    and its replies go wrong without an error, perhaps only beyond the first chunk or turn."""
+    model = make(tmp_path, name)
+    draw = random.Random(name)
+    for layout, length in zip(LAYOUTS, (600, 1, 90), strict=True):
+        async with swarm_of(tmp_path, layout) as swarm:
+            client = await swarm.client(prefill_chunk=128)
+            seen = spy_on_logits(client)
+            prompt = [draw.randrange(VOCABULARY) for _ in range(length)]
+            session = client.session()
+            for _turn in range(2):
+                seen.clear()
+                tokens, logits = expected(model, prompt, 4)
+                reply = await generate(session, prompt, greedy(4))
+                assert reply.tokens == tokens
+                assert (torch.cat(seen) - logits).abs().max() < LOGITS
+                prompt = [*prompt, *tokens, draw.randrange(VOCABULARY)]
+            # A rewind into the middle, then a different ending.
+            prompt = [*prompt[: len(prompt) // 2], draw.randrange(VOCABULARY)]
+            assert (await generate(session, prompt, greedy(4))).tokens == expected(
+                model, prompt, 4
+            )[0]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+async def test_sessions_of_a_family_can_be_packed(name: str, tmp_path: Path) -> None:
+    """Bug prevented: tokens of one chat see another's keys, positions or masks in a batch."""
+    model = make(tmp_path, name)
+    draw = random.Random(name)
+    prompts = [[draw.randrange(VOCABULARY) for _ in range(n)] for n in (3, 70, 130)]
+    async with swarm_of(tmp_path, "a=0:2 b=2:4", max_batch_tokens=96) as swarm:
+        client = await swarm.client(prefill_chunk=64)
+        replies = await asyncio.gather(
+            *(generate(client.session(), prompt, greedy(5)) for prompt in prompts)
+        )
+    for prompt, reply in zip(prompts, replies, strict=True):
+        assert reply.tokens == expected(model, prompt, 5)[0]
+
+
+def test_a_trunk_checkpoint_loads(tmp_path: Path) -> None:
+    """Bug prevented: BLOOM's published files name their tensors without the model's root, and a
+    node finds none of them."""
+    from safetensors.torch import load_file, save_file
+
+    make(tmp_path, "bloom")
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    save_file({name.removeprefix("transformer."): t for name, t in tensors.items()}, path)
+    checkpoint = Checkpoint(tmp_path)
+    assert checkpoint.names("transformer.h.0.")
+    stored = checkpoint.read(["transformer.ln_f.weight"], torch.float32)
+    assert torch.equal(stored["transformer.ln_f.weight"], tensors["transformer.ln_f.weight"])
+
+
+def test_other_architectures_are_refused_by_name(tmp_path: Path) -> None:
+    """Bug prevented: an unsupported model loads halfway and answers nonsense."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(UnsupportedModel) as refused:
+        Checkpoint(tmp_path)
+    assert "gpt2" in str(refused.value)
+    assert all(name in str(refused.value) for name in supported_models())
+
+
+@pytest.mark.parametrize(
+    ("model_type", "name", "prefix"),
+    [
+        ("llama", "meta-llama/Meta-Llama-3.1-8B-Instruct", "Meta-Llama-3-1-8B-Instruct-hf"),
+        ("falcon", "tiiuae/falcon-40b", "falcon-40b"),
+        ("bloom", "bigscience/bloom", "bigscience/bloom-petals"),
+        (
+            "mixtral",
+            "mistralai/Mixtral-8x7B-Instruct-v0.1",
+            "mistralai/Mixtral-8x7B-Instruct-v0-1",
+        ),
+    ],
+)
+def test_prefixes_are_upstreams(model_type: str, name: str, prefix: str) -> None:
+    """Bug prevented: our nodes announce a model under a key where nobody looks for it."""
+    from farmesh.families import family_of
+
+    assert family_of(AutoConfig.for_model(model_type)).dht_prefix(name) == prefix
