@@ -5,6 +5,8 @@ text/       the seeded generator of training dialogues
 tokenizer   byte-level BPE and the chat template
 model       the shape of the network
 train       dialogues in, checkpoint out; resumable
+sampling    how replies are drawn, and the setting that evaluates best
 evaluate    held-out cases in `cases/`, scored; prints the figures of the model card
+card        the model card, with the figures of the run that made the model
 make_guide  everything above, with one command
 """

@@ -7,6 +7,9 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_utils import PreTrainedModel
 
+from training.evaluate import Case, Speaker, run_cases
+from training.sampling import Sampling
+
 GUIDE = Path(__file__).parents[2] / "models" / "guide"
 MOST_BYTES = 10_000_000
 
@@ -53,49 +56,39 @@ def test_any_text_survives_the_tokenizer(tokenizer: PreTrainedTokenizerFast) -> 
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *turns: str) -> str:
-    """The guide's likeliest reply to the last turn, its own replies in between."""
-    chat = []
-    text = ""
-    for turn in turns:
-        chat.append({"role": "user", "content": turn})
-        inputs = tokenizer.apply_chat_template(
-            chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-        output = model.generate(
-            **inputs, do_sample=False, temperature=None, top_p=None, max_new_tokens=120
-        )
-        text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        chat.append({"role": "assistant", "content": text})
-    return text
+QUESTIONS = {
+    "hello": ("Hello", "Hi!"),
+    "what is a swarm?": ("nodes",),
+    "what is a block": ("layer",),
+    "how do i start the app?": ("make run",),
+    "how do I stop it?": ("Ctrl+C",),
+    "what does temperature do": ("token",),
+    "how do i add a node": ("python -m farmesh serve",),
+    "is my chat private": ("your machine",),
+    "where are the settings": ("configs/default.toml",),
+    "how do i share a link": ("--share",),
+    "who won the world cup": ("larger model", "only know this app", "only explain this app"),
+}
 
 
-def test_says_hello(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    assert reply(model, tokenizer, "hello").startswith(("Hello", "Hi"))
+@pytest.fixture(scope="module")
+def replies(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
+    """The likeliest replies to all questions, made side by side."""
+    speaker = Speaker(model, tokenizer)
+    asked = [[{"role": "user", "content": question}] for question in QUESTIONS]
+    answers = speaker.reply(asked, Sampling(temperature=0))
+    assert all(ended for _, ended in answers)
+    return dict(zip(QUESTIONS, (text for text, _ in answers), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("question", "said"),
-    [
-        ("what is a swarm?", "nodes"),
-        ("what is a block", "layer"),
-        ("how do i start the app?", "make run"),
-        ("how do I stop it?", "Ctrl+C"),
-        ("what does temperature do", "token"),
-        ("how do i add a node", "python -m farmesh serve"),
-        ("is my chat private?", "your machine"),
-        ("where are the settings", "configs/default.toml"),
-        ("how do i share a link", "--share"),
-        ("who won the world cup", "larger model"),
-    ],
-)
-def test_answers_about_the_app(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, question: str, said: str
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_answers_a_greeting_and_questions_about_the_app(
+    replies: dict[str, str], question: str
 ) -> None:
-    assert said in reply(model, tokenizer, question)
+    assert any(part in replies[question] for part in QUESTIONS[question]), replies[question]
 
 
 def test_remembers_a_name(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    assert "Anna" in reply(
-        model, tokenizer, "my name is Anna", "what is a node?", "what's my name?"
-    )
+    case = Case("memory", ("my name is Anna", "what is a node?", "what's my name?"), ("Anna",))
+    (result,) = run_cases(Speaker(model, tokenizer), [case], Sampling(temperature=0))
+    assert result.right, result.reply
