@@ -101,6 +101,10 @@ class InProcessSwarm:
         seconds = self.faults.delay + self.faults.jitter * self.random.random()
         if seconds:
             await asyncio.sleep(seconds)
+        await self.awake(peer_id)
+
+    async def awake(self, peer_id: PeerId) -> None:
+        """Wait while the peer hangs."""
         while (hung := self._stopped.get(peer_id)) is not None:
             await hung.wait()
 
@@ -262,6 +266,7 @@ class _Transport:
 
     async def push(self, peer_id: PeerId, step: Step) -> None:
         faults = self._swarm.faults
+        await self._swarm.awake(self.peer_id)
         await self._swarm.travel(peer_id)
         if self._swarm.chance(faults.drop_push):
             raise PeerUnreachable("the push was lost")

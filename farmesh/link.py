@@ -61,7 +61,7 @@ class HopLink:
 
     @property
     def in_flight(self) -> int:
-        return len(self._expected)
+        return sum(1 for future in self._expected.values() if not future.done())
 
     def has(self, extension: str) -> bool:
         return extension in self.extensions
@@ -84,6 +84,11 @@ class HopLink:
         )
         empty = torch.empty(1, 0, hidden_size)
         uid = chain_uid(self._prefix, self.hop.span)
+        # A stream that is given up must not fail the new one when its reader hears of its end.
+        if self._reader is not None:
+            self._reader.cancel()
+        if self._stream is not None:
+            self._stream.abort()
         try:
             async with asyncio.timeout(timeout):
                 self._stream = await transport.open_stream(
@@ -131,7 +136,9 @@ class HopLink:
         """Replies to steps sent so far are of no interest any more."""
         for future in self._expected.values():
             future.cancel()
-        self._expected.clear()
+        if self.has("step_reply"):
+            self._expected.clear()
+        # Other nodes' replies are told apart by their order alone: those still to come are counted.
 
     def fail(self, error: HopLost) -> None:
         """The hop is lost: everybody who waits for a reply learns it."""

@@ -130,6 +130,7 @@ class InferenceSession:
         self._salt = random.getrandbits(32)
         self._entry = asyncio.Lock()  # chunks enter the first hop in order
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_AHEAD)
+        self._producer: asyncio.Task[None] | None = None  # of the newest reply
         self._losses = 0  # hops lost since the last token
         self._reroutes = 0  # in this reply
         self._newest: NextToken | None = None  # the last of _ids, when it was sampled here
@@ -191,13 +192,16 @@ class InferenceSession:
             raise ContextOverflow(len(token_ids) + 1, self._max_length)
         self._state = SessionState.RUNNING
         self._events = asyncio.Queue(_EVENTS_AHEAD)
-        producer = asyncio.create_task(
+        producer = self._producer = asyncio.create_task(
             self._produce(list(token_ids), sampling), name="farmesh-generate"
         )
         try:
             while (event := await self._events.get()) is not None:
                 yield event
-            await producer
+            await asyncio.wait([producer])
+            if producer.cancelled():
+                raise SessionClosed("The session was closed while its reply was made.")
+            producer.result()
         finally:
             producer.cancel()
             await asyncio.gather(producer, return_exceptions=True)
@@ -209,12 +213,15 @@ class InferenceSession:
             await self._reply(token_ids, sampling)
         except asyncio.CancelledError:
             await self._stop_work()
-            raise
-        finally:
             # The reader may be gone, with the queue full: make room for the end mark.
             if self._events.full():
                 self._events.get_nowait()
             self._events.put_nowait(None)
+            raise
+        except BaseException:
+            await self._events.put(None)
+            raise
+        await self._events.put(None)
 
     async def _reply(self, token_ids: list[int], sampling: SamplingParams) -> None:
         started = time.perf_counter()
@@ -265,15 +272,17 @@ class InferenceSession:
         self._newest = None
 
     async def _stop_work(self) -> None:
-        """Tell the hops to drop what is still queued for this session; nothing is awaited."""
+        """Tell the hops to drop what is still queued for this session; no answer is awaited."""
         self._epoch += 1
-        for link in self._links:
-            if not link.in_flight:
-                continue
+        busy = [link for link in self._links if link.in_flight]
+        for link in busy:
             link.forget_in_flight()
-            if link.has("epoch"):
-                with contextlib.suppress(HopLost):
-                    await link.send(self._empty_step(link))
+        with contextlib.suppress(TimeoutError):  # a hop that hangs holds up nobody
+            async with asyncio.timeout(_WATCH_SECONDS):
+                await asyncio.gather(
+                    *(link.send(self._empty_step(link)) for link in busy if link.has("epoch")),
+                    return_exceptions=True,
+                )
 
     def _empty_step(self, link: HopLink) -> Step:
         metadata = StepMetadata(
@@ -350,6 +359,8 @@ class InferenceSession:
         step_id = uuid.uuid4().hex
         async with self._entry:
             hidden_states = await self._embed(chunk)
+            for link in links:  # those that hold more are rewound by this very step
+                link.position = min(link.position, chunk.start)
             replies = [link.expect(step_id) for link in links]
             await links[0].send(self._step(chunk, step_id, hidden_states, links))
         stage = 0
@@ -429,17 +440,19 @@ class InferenceSession:
         """A hop's output, if it can be right.
 
         Raises:
-            HopCorrupt: wrong shape, or this very hop made numbers that are not finite.
-            _Suspect: not finite, and any of several hops may have made them so.
+            HopCorrupt: wrong shape or numbers that are not finite, by this very hop.
+            _Suspect: the same, but any of several hops may have begun it.
         """
-        hop, output = links[index].hop, reply.hidden_states
+        output = reply.hidden_states
         if tuple(output.shape) != (1, chunk.end - chunk.start, self._client.hidden_size):
-            raise HopCorrupt(hop, f"it answered with shape {tuple(output.shape)}")
-        if not bool(torch.isfinite(output).all()):
-            if index and not self._relay_only:
-                raise _Suspect(chunk)
-            raise HopCorrupt(hop, "it answered with numbers that are not finite")
-        return output
+            fault = f"it answered with shape {tuple(output.shape)}"
+        elif not bool(torch.isfinite(output).all()):
+            fault = "it answered with numbers that are not finite"
+        else:
+            return output
+        if index and not self._relay_only:
+            raise _Suspect(chunk)
+        raise HopCorrupt(links[index].hop, fault)
 
     # --- repairing the route --------------------------------------------------------------------
 
@@ -538,21 +551,27 @@ class InferenceSession:
         Raises: HopLost, the first one that failed.
         """
         links = [self._client.make_link(hop, self._max_length) for hop in route.hops]
-        results = await asyncio.gather(
-            *(self._client.open_link(link) for link in links), return_exceptions=True
-        )
-        failures = [result for result in results if isinstance(result, BaseException)]
-        if failures:
+        try:
+            results = await asyncio.gather(
+                *(self._client.open_link(link) for link in links), return_exceptions=True
+            )
+            failures = [result for result in results if isinstance(result, BaseException)]
+            if failures:
+                raise failures[0]
+        except BaseException:  # a cancel too: those already open must not stay so
             for link in links:
                 link.abort()
-            raise failures[0]
+            raise
         return links
 
     # --- the end ----------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Free the nodes' caches. A running reply ends with its generator, not here."""
+        """Free the nodes' caches; a running reply ends with ``SessionClosed``."""
         self._state = SessionState.CLOSED
+        if self._producer is not None:
+            self._producer.cancel()
+            await asyncio.gather(self._producer, return_exceptions=True)
         links, self._links = self._links, []
         await asyncio.gather(*(link.close() for link in links))
 
@@ -598,6 +617,7 @@ class _Patience:
             await self._ask_all()
         slow = now - max(self.started, self._links[0].last_heard)
         if slow > self._deadline and self._client.has_alternative(self._links[0].hop):
+            await self._ask_all()  # perhaps it only waits for a push to one that hangs
             raise HopSilent(self._links[0].hop, f"it takes longer than {self._deadline:.1f} s")
 
     async def _ask_all(self) -> None:

@@ -27,6 +27,9 @@ from farmesh.wire import CODE_BUSY, CODE_EVICTED
 _LIVE_SECONDS = 0.5  # a session that decoded this recently will decode again soon
 
 
+_IDLE_SECONDS = 1.0  # ... and one that had no work for this long gives way to those that have
+
+
 class Superseded(Exception):
     """The step was overtaken by a newer epoch: its peer does not want the result any more."""
 
@@ -303,7 +306,9 @@ class Scheduler:
             for other in self._sessions.values()
             if other is not session and any(row.pages for row in other.rows)
         ]
-        idle = [other for other in holders if id(other) not in busy]
+        # A session that decodes has no work here while its step is at the other nodes.
+        limit = time.monotonic() - _IDLE_SECONDS
+        idle = [other for other in holders if id(other) not in busy and other.last_used < limit]
         if idle:
             self._evict(min(idle, key=lambda other: other.last_used))
             return True

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import uuid
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -61,7 +62,6 @@ class NodeService:
         self._sessions: dict[tuple[PeerId, str], NodeSession] = {}
         self._owners: dict[int, asyncio.Task[Any]] = {}
         self._pushes: set[asyncio.Task[None]] = set()
-        self._anonymous = 0
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
         self.scheduler = Scheduler(
@@ -140,7 +140,8 @@ class NodeService:
             self._detach(session, owner)
             raise
         except BaseException:
-            self._drop(session)
+            if self._owners.get(id(session)) is owner:  # else a new stream has taken over
+                self._drop(session)
             raise
         finally:
             for task in (reader, worker):
@@ -164,15 +165,14 @@ class NodeService:
             raise ProtocolError(f"this node serves blocks {self._stack.span}, not {span}")
         session_id = metadata.session_id
         if session_id is None:
-            self._anonymous += 1
-            session_id = f"anonymous-{self._anonymous}"
+            session_id = uuid.uuid4().hex  # nobody can guess it and push into the session
         key = (peer_id, session_id)
         known = self._sessions.get(key)
         if known is not None:
             if not metadata.resume:
                 raise ProtocolError("a session with this id is open already")
             self._take_over(known)
-            if known.span == span:
+            if known.span == span and not known.evicted:
                 return known
             self._drop(known)
         self._check_opening(first, metadata)

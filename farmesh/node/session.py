@@ -49,6 +49,10 @@ class NodeSession:
     def batch(self) -> int:
         return len(self.rows)
 
+    @property
+    def evicted(self) -> bool:
+        return self._failure is not None
+
     def evict(self, error: RemoteError) -> None:
         """Its pages are gone: whoever waits for the next step gets ``error``."""
         self._failure = error

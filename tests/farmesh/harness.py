@@ -42,7 +42,7 @@ FAST_NODE: dict[str, Any] = {
     "update_period": 0.5,
     "push_timeout": 0.3,
     "session_grace": 5.0,
-    "alloc_timeout": 0.5,
+    "alloc_timeout": 3.0,
 }
 
 
