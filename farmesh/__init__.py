@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         WaitingForBlocks,
         WaitingForCache,
     )
+    from farmesh.distributed import AutoDistributedModelForCausalLM
     from farmesh.errors import FarMeshError
     from farmesh.node import FarNode
     from farmesh.p2p import Bootstrap
@@ -57,6 +58,7 @@ _HOMES = {
         "WaitingForBlocks",
         "WaitingForCache",
     ),
+    "farmesh.distributed": ("AutoDistributedModelForCausalLM",),
     "farmesh.errors": ("FarMeshError",),
     "farmesh.node": ("FarNode",),
     "farmesh.p2p": ("Bootstrap",),
@@ -86,6 +88,7 @@ __all__ = [  # noqa: RUF022 - grouped by module, as above
     "TokenGenerated",
     "WaitingForBlocks",
     "WaitingForCache",
+    "AutoDistributedModelForCausalLM",
     "FarMeshError",
     "FarNode",
     "Bootstrap",

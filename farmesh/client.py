@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import torch
+from transformers import PreTrainedConfig
 
 from farmesh.checkpoint import Checkpoint
 from farmesh.config import ClientConfig
@@ -109,6 +110,11 @@ class FarMeshClient:
     def max_context(self) -> int:
         """Tokens that a session can hold: the model's context, within the configured limit."""
         return min(self._checkpoint.max_context, self.config.max_session_tokens)
+
+    @property
+    def model_config(self) -> PreTrainedConfig:
+        """The checkpoint's config, as transformers reads it."""
+        return self._checkpoint.config
 
     @property
     def eos_token_ids(self) -> frozenset[int]:
