@@ -36,7 +36,7 @@ SHARED = {
 }
 CLIENT_SIDE = {"client", "distributed", "link", "model", "routing", "sampling", "session", "text"}
 NODE_SIDE = {"node", "placement"}
-COMMAND_LINE = {"__init__", "__main__"}  # name both sides, and import them late
+COMMAND_LINE = {"__init__", "__main__", "cli"}  # name both sides, and import them late
 
 # The engine's modules that an application may import; the rest are its internals.
 PUBLIC = {"", "client", "constants", "config", "core", "errors", "session", "text"}

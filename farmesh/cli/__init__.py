@@ -1,0 +1,1 @@
+"""Upstream's command names and flags, translated for :mod:`farmesh.__main__`."""

@@ -1,0 +1,30 @@
+"""``python -m farmesh.cli.run_dht``: upstream's command to start a bootstrap peer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from farmesh.__main__ import main as run
+from farmesh.cli.upstream import add_network, ignore, network_flags
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m farmesh.cli.run_dht", description=__doc__)
+    add_network(parser)
+    ignore(parser, ["--refresh_period"], ["--use_ipfs", "--use_relay", "--no_relay"])
+    return parser
+
+
+def translate(argv: Sequence[str]) -> list[str]:
+    """Upstream's arguments as those of ``python -m farmesh bootstrap``."""
+    return ["bootstrap", *network_flags(parser().parse_args(argv), public=False)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(translate(sys.argv[1:] if argv is None else argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

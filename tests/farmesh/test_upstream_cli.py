@@ -1,0 +1,53 @@
+"""Upstream's command lines, translated."""
+
+from __future__ import annotations
+
+import pytest
+
+from farmesh.__main__ import command_line
+from farmesh.cli import run_dht, run_server
+from farmesh.constants import PUBLIC_INITIAL_PEERS
+
+PEER = "/ip4/127.0.0.1/tcp/31337/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
+
+
+def test_a_server_of_a_private_swarm() -> None:
+    """Bug prevented: a script written for upstream's run_server has to be changed."""
+    flags = run_server.translate(
+        "models/guide --dht_prefix P --identity_path key --host_maddrs /ip4/127.0.0.1/tcp/4001 "
+        "--announce_maddrs /ip4/127.0.0.1/tcp/4001 --device cpu --torch_dtype float32 "
+        "--throughput 1000 --attn_cache_tokens 32768 --no_auto_relay --skip_reachability_check "
+        f"--block_indices 0:4 --public_name me --initial_peers {PEER}".split()
+    )
+    serve = command_line().parse_args(flags)
+    assert serve.command == "serve"
+    assert (serve.checkpoint, serve.prefix, str(serve.blocks)) == ("models/guide", "P", "0:4")
+    assert (serve.host, serve.port, serve.cache_tokens) == ("127.0.0.1", 4001, 32768)
+    assert (serve.device, serve.dtype, serve.name) == ("cpu", "float32", "me")
+    assert list(serve.peers) == [PEER]
+    assert list(serve.announce) == ["/ip4/127.0.0.1/tcp/4001"]
+
+
+def test_the_public_swarm_is_joined_only_when_upstream_would() -> None:
+    """Bug prevented: --new_swarm leaks a private model into the public swarm."""
+    assert "--peers" not in run_server.translate(["m", "--new_swarm"])
+    flags = run_server.translate(["--converted_model_name_or_path", "m"])
+    assert flags[flags.index("--peers") + 1 :] == PUBLIC_INITIAL_PEERS
+
+
+def test_a_bootstrap_peer() -> None:
+    """Bug prevented: run_dht joins somebody else's swarm, or listens elsewhere."""
+    flags = run_dht.translate(["--host_maddrs", "/ip4/0.0.0.0/tcp/31337", "--identity_path", "id"])
+    bootstrap = command_line().parse_args(flags)
+    assert (bootstrap.host, bootstrap.port) == ("0.0.0.0", 31337)
+    assert not bootstrap.peers
+
+
+@pytest.mark.parametrize(
+    "line", ["", "m --quant_type nf4", "m --host_maddrs /unix/tmp", "m --new_swarm --nonsense 1"]
+)
+def test_what_cannot_be_done_is_said(line: str) -> None:
+    """Bug prevented: a flag that matters is dropped without a word."""
+    with pytest.raises(SystemExit) as refused:
+        run_server.translate(line.split())
+    assert refused.value.code
