@@ -51,6 +51,9 @@ class NodeConfig:
     max_session_tokens: int = 131072  # longest session accepted, lowered to cache_tokens
     max_batch_tokens: int = 512  # tokens of one packed forward
     prefill_tokens_beside_decodes: int = 64  # prefill tokens of a tick that also decodes
+    max_sessions: int = 4096  # open at once, of all peers; each costs a stream and a task
+    max_sessions_per_peer: int = 1024  # open at once, of one peer; a web app is one peer
+    allowed_peers: tuple[str, ...] = ()  # peer ids that are served; empty: everybody
     max_queued_sessions: int = 64  # sessions that may wait for cache
     alloc_timeout: float = 10.0  # seconds that a session waits for cache when it names no limit
     session_grace: float = 30.0  # seconds a KV cache outlives a stream that dropped

@@ -23,6 +23,7 @@ from farmesh.node.scheduler import Scheduler, Superseded
 from farmesh.node.session import NodeSession
 from farmesh.transport import PeerStream, Transport
 from farmesh.wire import (
+    CODE_BUSY,
     CODE_CLOSING,
     CODE_INVALID,
     NextServer,
@@ -159,6 +160,7 @@ class NodeService:
         """
         if self._closing:
             raise RemoteError(CODE_CLOSING, "the node is shutting down")
+        self._check_allowed(peer_id)
         metadata = first.metadata
         span = parse_chain(first.uid, self._prefix)
         if not self._stack.span.covers(span):
@@ -176,6 +178,7 @@ class NodeService:
                 return known
             self._drop(known)
         self._check_opening(first, metadata)
+        self._check_quota(peer_id)
         session = NodeSession(
             key,
             span,
@@ -186,6 +189,19 @@ class NodeService:
         self._sessions[key] = session
         self.scheduler.admit(session)
         return session
+
+    def _check_allowed(self, peer_id: PeerId) -> None:
+        allowed = self._config.allowed_peers
+        if allowed and peer_id not in allowed:
+            raise ProtocolError("this node serves a private swarm; ask its operator to be let in")
+
+    def _check_quota(self, peer_id: PeerId) -> None:
+        theirs = sum(1 for owner, _ in self._sessions if owner == peer_id)
+        if (
+            theirs >= self._config.max_sessions_per_peer
+            or len(self._sessions) >= self._config.max_sessions
+        ):
+            raise RemoteError(CODE_BUSY, "too many sessions are open on this node; try again later")
 
     def _check_opening(self, first: Step, metadata: StepMetadata) -> None:
         if metadata.max_length is None:
@@ -355,6 +371,7 @@ class NodeService:
         The session's owner is the client, not ``peer_id``: its id is the secret that only the
         hops of its route know.
         """
+        self._check_allowed(peer_id)
         session_id = step.metadata.session_id
         if session_id is None:
             raise ProtocolError("a push needs a session_id")
