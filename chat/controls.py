@@ -45,6 +45,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "Neutral": {},
 }
 OWN_PRESET = "Model's own"
+PRESET_FIELDS = (*(knob.name for knob in KNOBS), "max_new_tokens", "stop", "greedy")
+MAX_PRESETS = 50
 NUMBERS = (*(knob.name for knob in KNOBS), "max_new_tokens")
 
 
@@ -57,6 +59,17 @@ def preset(name: str, own: SamplingParams) -> SamplingParams:
     if name not in PRESETS:
         return own
     return SamplingParams(max_new_tokens=own.max_new_tokens, **PRESETS[name])
+
+
+def preset_values(name: str, own: SamplingParams, kept: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The controls' values of a preset, kept ones first; None when there is no such preset."""
+    if isinstance(saved := kept.get(name), dict):
+        return {field: saved[field] for field in PRESET_FIELDS if field in saved}
+    if name not in PRESETS and name != OWN_PRESET:
+        return None
+    params = preset(name, own)
+    values = {field: getattr(params, field) for field in NUMBERS}
+    return values | {"stop": "\n".join(params.stop), "greedy": False}
 
 
 def read(values: Mapping[str, Any]) -> SamplingParams:

@@ -28,6 +28,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
 SPACE_PARENTS = "https://huggingface.co https://*.hf.space"
 
 _SCRIPT = re.compile(rb"<script(?=[\s>])")
+_MANIFEST = b'<link rel="manifest" href="/manifest.json" />'  # Gradio's; ours is in the head
 _CARDS = re.compile(rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*/>')  # Gradio's own
 
 
@@ -116,7 +117,7 @@ class Guard:
 
     def page(self, html: bytes, nonce: str) -> bytes:
         """The page with our head and body in it and a nonce on every script."""
-        html = _CARDS.sub(b"", html)
+        html = _CARDS.sub(b"", html).replace(_MANIFEST, b"")
         html = html.replace(b"</head>", self._head + b"</head>", 1)
         html = html.replace(b"<gradio-app", self._body + b"<gradio-app", 1)
         return _SCRIPT.sub(b'<script nonce="' + nonce.encode() + b'"', html)

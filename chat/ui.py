@@ -55,7 +55,7 @@ def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
     """The page of an app."""
     with gr.Blocks(title=TITLE, fill_height=True, analytics_enabled=False) as demo:
         with gr.Row(elem_id="fm-app"):
-            new_chat = _sidebar(options)
+            _sidebar(options)
             with gr.Column(elem_id="fm-main", scale=1, min_width=0):
                 _drawn(_header(options), elem_id="fm-header")
                 with gr.Column(elem_id="fm-log"):
@@ -67,7 +67,7 @@ def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
                     with gr.Row(elem_id="fm-lines"):
                         status = _drawn(elem_id="fm-status")
                         meter = _drawn(elem_id="fm-meter-slot")
-            knobs, system, begin, preset = _settings(
+            knobs, system, begin, presets = _settings(
                 store.backend.defaults, store.settings.system_prompt
             )
         hidden: dict[str, Any] = {"visible": "hidden", "container": False}
@@ -85,7 +85,9 @@ def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
             begin=begin,
             knobs=knobs,
         )
-        _wire(Page(store, parts), parts, send, new_chat, preset)
+        page = Page(store, parts)
+        _wire(page, parts, send)
+        _wire_presets(demo, page, parts, presets)
         add_api(store)
     demo.queue(default_concurrency_limit=None, max_size=None, api_open=False)
     return demo
@@ -110,6 +112,20 @@ def mount(app: FastAPI, demo: gr.Blocks, *, root_path: str = "") -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Presets:
+    """The preset's name with its two buttons, and what the browser keeps."""
+
+    name: gr.Dropdown
+    save: gr.Button
+    forget: gr.Button
+    kept: gr.BrowserState
+
+
+# Gradio shows it to the browser anyway; that it stays the same is what keeps presets readable.
+PRESETS_SECRET = "farmesh-presets"
+
+
 # --- the layout, part by part --------------------------------------------------------------------
 
 
@@ -122,13 +138,14 @@ def _drawn(html: str = "", **options: Any) -> gr.Markdown:
     return gr.Markdown(html, sanitize_html=False, latex_delimiters=[], container=False, **options)
 
 
-def _sidebar(options: PageOptions) -> gr.Button:
+def _sidebar(options: PageOptions) -> None:
     with gr.Column(elem_id="fm-side", scale=0, min_width=0):
         _drawn(
             '<div class="fm-brand"><img src="./farmesh/assets/icon.svg" alt="" width="34" '
             'height="34"><span>FarMesh</span></div>',
         )
-        new_chat = gr.Button("New chat", elem_id="fm-new", size="md")
+        # A new chat's id is the browser's to choose, so chat/assets/page.js listens to this one.
+        gr.Button("New chat", elem_id="fm-new", size="md")
         _drawn('<div id="fm-chats"></div>', elem_id="fm-chats-slot")
         _drawn(
             '<div><section class="fm-card"><h3>The swarm</h3><p id="fm-swarm-line" '
@@ -136,7 +153,6 @@ def _sidebar(options: PageOptions) -> gr.Button:
             f'<p class="fm-fine">{options.privacy}</p></div>',
             elem_id="fm-swarm-slot",
         )
-    return new_chat
 
 
 def _header(options: PageOptions) -> str:
@@ -201,15 +217,10 @@ def _composer(options: PageOptions) -> tuple[gr.Textbox, gr.Button, gr.Button]:
 
 def _settings(
     own: SamplingParams, system_prompt: str
-) -> tuple[dict[str, Any], gr.Textbox, gr.Textbox, gr.Dropdown]:
+) -> tuple[dict[str, Any], gr.Textbox, gr.Textbox, Presets]:
     with gr.Column(elem_id="fm-tune", scale=0, min_width=0):
         _drawn("<h3>How it replies</h3>")
-        preset = gr.Dropdown(
-            [controls.OWN_PRESET, *controls.PRESETS],
-            value=controls.OWN_PRESET,
-            label="Preset",
-            elem_id="fm-preset",
-        )
+        presets = _presets()
         knobs: dict[str, Any] = {}
         for knob in controls.KNOBS:
             if knob.common:
@@ -252,7 +263,24 @@ def _settings(
             knobs["ignore_eos"] = gr.Checkbox(
                 False, label="Never end by itself, only at the limit", elem_id="fm-endless"
             )
-    return knobs, system, begin, preset
+    return knobs, system, begin, presets
+
+
+def _presets() -> Presets:
+    with gr.Row(elem_id="fm-preset-row"):
+        name = gr.Dropdown(
+            [controls.OWN_PRESET, *controls.PRESETS],
+            value=controls.OWN_PRESET,
+            label="Preset",
+            info="choose one, or type a name and save",
+            allow_custom_value=True,
+            elem_id="fm-preset",
+            min_width=0,
+        )
+        save = gr.Button("Save", elem_id="fm-preset-save", scale=0, min_width=0)
+        forget = gr.Button("Forget", elem_id="fm-preset-forget", scale=0, min_width=0)
+    kept = gr.BrowserState({}, storage_key="farmesh.presets", secret=PRESETS_SECRET)
+    return Presets(name, save, forget, kept)
 
 
 def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
@@ -270,9 +298,7 @@ def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
 # --- the wiring ----------------------------------------------------------------------------------
 
 
-def _wire(
-    page: Page, parts: Parts, send: gr.Button, new_chat: gr.Button, preset: gr.Dropdown
-) -> None:
+def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     """Every action returns at once; then the page watches the chat."""
     attach = gr.Button("Attach", elem_id="fm-attach", visible="hidden")
     retry = gr.Button("Retry", elem_id="fm-retry", visible="hidden")
@@ -300,6 +326,14 @@ def _wire(
     gr.on([parts.history.retry, retry.click], page.regenerate, **quick).then(**watch)
     gr.on([parts.history.undo, undo.click], page.undo, **quick).then(**watch)
     proceed.click(page.continue_reply, **quick).then(**watch)
-    numbers = [parts.knobs[name] for name in controls.NUMBERS]
-    preset.input(page.use_preset, preset, [*numbers, parts.knobs["greedy"]], queue=False, **quiet)
-    del new_chat  # a new id is the browser's to choose: chat/assets/page.js
+
+
+def _wire_presets(demo: gr.Blocks, page: Page, parts: Parts, presets: Presets) -> None:
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    changed = [parts.knobs[name] for name in controls.PRESET_FIELDS]
+    presets.name.input(page.use_preset, [presets.name, presets.kept], changed, **quiet)
+    wanted = [presets.name, presets.kept, *changed]
+    outputs = [presets.name, presets.kept, parts.notice]
+    presets.save.click(page.save_preset, wanted, outputs, **quiet)
+    presets.forget.click(page.forget_preset, [presets.name, presets.kept], outputs, **quiet)
+    demo.load(page.list_presets, presets.kept, presets.name, **quiet)

@@ -18,7 +18,7 @@ from chat import controls, paint
 from chat.security import person_of
 from chat.session import Chat, ChatView, Request
 from chat.store import ChatStore
-from chat.words import explain
+from chat.words import ChatError, explain
 from farmesh.errors import FarMeshError
 
 log = logging.getLogger(__name__)
@@ -210,10 +210,37 @@ class Page:
 
         return await self._do(values, request, act)
 
-    def use_preset(self, name: str) -> list[Any]:
-        """The values of the number controls for a preset, and the greedy switch."""
-        params = controls.preset(name, self._store.backend.defaults)
-        return [*(getattr(params, n) for n in controls.NUMBERS), False]
+    # --- presets: kept in the browser ----------------------------------------------------------
+
+    def use_preset(self, name: str, kept: Any) -> list[Any]:
+        """The controls' values for a preset; a name that is just being typed changes nothing."""
+        values = controls.preset_values(name, self._store.backend.defaults, _mapping(kept))
+        return [(values or {}).get(field, gr.skip()) for field in controls.PRESET_FIELDS]
+
+    def save_preset(self, name: str, kept: Any, *values: Any) -> tuple[Any, Any, Any]:
+        named = (name or "").strip()[:40]
+        try:
+            if not named or named in (controls.OWN_PRESET, *controls.PRESETS):
+                raise ChatError("Type a name of your own for this preset, then save it.")
+            chosen = dict(zip(controls.PRESET_FIELDS, values, strict=True))
+            controls.read(chosen)
+        except FarMeshError as error:
+            return gr.skip(), gr.skip(), self._said(error)
+        known = {**_mapping(kept), named: chosen}
+        known = dict(list(known.items())[-controls.MAX_PRESETS :])
+        return (
+            gr.update(choices=_choices(known), value=named),
+            known,
+            gr.update(value="", visible=False),
+        )
+
+    def forget_preset(self, name: str, kept: Any) -> tuple[Any, Any, Any]:
+        known = {key: value for key, value in _mapping(kept).items() if key != name}
+        choices = _choices(known)
+        return gr.update(choices=choices, value=controls.OWN_PRESET), known, gr.skip()
+
+    def list_presets(self, kept: Any) -> Any:
+        return gr.update(choices=_choices(_mapping(kept)))
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -259,3 +286,12 @@ def _edited(value: Any) -> str:
         return value
     pieces = value if isinstance(value, list) else [value]
     return "".join(p.get("text", "") if isinstance(p, dict) else str(p) for p in pieces)
+
+
+def _mapping(kept: Any) -> dict[str, Any]:
+    """What the browser kept, whatever it is now."""
+    return kept if isinstance(kept, dict) else {}
+
+
+def _choices(kept: Mapping[str, Any]) -> list[str]:
+    return [controls.OWN_PRESET, *controls.PRESETS, *(name for name in kept)]

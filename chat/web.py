@@ -25,6 +25,8 @@ HEAD = """
 <link rel="stylesheet" href="./farmesh/assets/page.css">
 <meta name="theme-color" content="#f7f4ec" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#0f1412" media="(prefers-color-scheme: dark)">
+<link rel="manifest" href="./farmesh/assets/manifest.json">
+<script src="./farmesh/assets/chats.js"></script>
 <script src="./farmesh/assets/page.js"></script>
 """
 # Painted before Gradio's script has loaded.

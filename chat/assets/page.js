@@ -35,14 +35,16 @@
     await new Promise((done) => setTimeout(done, 30)); // Gradio takes the value in its next tick
     press("fm-attach");
   };
-  const open = (id) => {
+  const open = async (id) => {
     chatId = id;
     tab.set("farmesh.chat", id);
     follow = true;
-    attach();
+    await chats?.bringBack(id);
+    await attach();
     pulse();
     toggle("side", false);
     messageBox()?.focus();
+    chats?.draw();
   };
 
   // --- look: drawers, dark ------------------------------------------------------------------
@@ -56,9 +58,13 @@
   document.documentElement.classList.toggle("dark", isDark);
 
   document.addEventListener("click", (event) => {
+    for (const name of ["side", "tune"]) { // a tap beside an open drawer closes it
+      const drawer = byId(`fm-${name}`), over = drawer && getComputedStyle(drawer).position === "fixed";
+      if (over && !drawer.contains(event.target) && !event.target.closest?.("[data-toggle], [role=listbox], .options")) toggle(name, false);
+    }
     const target = event.target.closest?.("[data-toggle], [data-click], [data-copy], #fm-new");
     if (!target) return;
-    if (target.id === "fm-new") { open(freshId()); return; }
+    if (target.id === "fm-new") { event.preventDefault(); open(freshId()); return; }
     const { toggle: name, click } = target.dataset;
     if (name === "dark") {
       const now = !document.body.classList.contains("dark");
@@ -135,6 +141,11 @@
     }
   });
 
+  // --- the list of conversations (chats.js) -------------------------------------------------
+  const chats = window.farmeshChats?.({ browser, tab, open, freshId, current: () => chatId });
+  let saving = 0;
+  const saveSoon = () => { clearTimeout(saving); saving = setTimeout(() => chats?.save(), 500); };
+
   // --- start ---------------------------------------------------------------------------------
   const start = () => {
     dark(isDark);
@@ -142,7 +153,10 @@
       if (!byId("fm-attach") || !$("#fm-chat-id textarea, #fm-chat-id input") || !byId("fm-log")) return false;
       byId("fm-first")?.remove();
       keepEnd(byId("fm-log"));
-      attach();
+      $("#fm-live [role=log]")?.setAttribute("aria-live", "off"); // read out once, when complete
+      new MutationObserver(saveSoon).observe(byId("fm-history"), { childList: true, subtree: true, characterData: true });
+      (chats ? chats.bringBack(chatId) : Promise.resolve()).finally(attach);
+      chats?.draw();
       pulse();
       setInterval(pulse, 2500);
       document.addEventListener("visibilitychange", pulse);

@@ -30,11 +30,13 @@ MODEL_SECONDS = 30_000  # ms; a reply of the bundled model on a busy machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark these tests, and run them last: what fails in milliseconds should fail first."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.swarm)
+    items.sort(key=lambda item: here in item.path.parents)
 
 
 def free_port() -> int:
@@ -108,7 +110,7 @@ def wait_ready(app: App) -> None:
     raise AssertionError(f"not ready after {START_SECONDS} s\n{app.log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running = start_app(
         tmp_path_factory.mktemp("app"),
@@ -121,7 +123,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running.process.wait(10)
 
 
-@pytest.fixture(scope="session")
+# For this package only: Playwright keeps an event loop running in this thread, and no test with a
+# loop of its own could run beside it.
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
@@ -226,7 +230,8 @@ def person(browser: Browser, app: App) -> Iterator[Callable[[], BrowserContext]]
     contexts: list[BrowserContext] = []
 
     def make(**options: object) -> BrowserContext:
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 800}, **options))  # type: ignore[arg-type]
+        size = {"width": 1280, "height": 800}
+        contexts.append(browser.new_context(viewport=size, **options))  # type: ignore[arg-type]
         return contexts[-1]
 
     yield make

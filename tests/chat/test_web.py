@@ -130,3 +130,8 @@ async def test_every_action_of_the_page_is_private(http: httpx.AsyncClient) -> N
     """Handlers of the page that programs could call would bypass the page's checks."""
     info = (await http.get("/gradio_api/info")).json()
     assert set(info["named_endpoints"]) == {"/chat", "/new_chat"}
+
+
+async def test_tabs_hold_no_connection_open(http: httpx.AsyncClient) -> None:
+    """A gr.State or an unload handler gives every tab a heartbeat; the sixth tab never loads."""
+    assert (await http.get("/config")).json()["connect_heartbeat"] is False

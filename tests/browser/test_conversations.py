@@ -1,0 +1,170 @@
+"""What the browser keeps: conversations, presets, the look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.conftest import App, Tab
+
+
+def titles(tab: Tab) -> list[str]:
+    return tab.page.locator("#fm-chat-list .fm-open").all_inner_texts()
+
+
+def more(tab: Tab, index: int, label: str) -> None:
+    row = tab.page.locator("#fm-chat-list li").nth(index)
+    row.hover()
+    row.locator("summary").click()
+    row.get_by_role("button", name=label).click()
+
+
+def test_conversations_are_listed_named_searched_and_deleted(tab: Tab) -> None:
+    for number, text in enumerate(("What is a block?", "What is a hop?"), 1):
+        tab.send(text)
+        tab.wait_idle(replies=1)
+        tab.until(lambda n=number: len(titles(tab)) == n)
+        tab.page.locator("#fm-new").click()
+        tab.until(lambda: tab.users == [])
+    assert titles(tab) == ["What is a hop?", "What is a block?"]
+    more(tab, 1, "Rename")
+    tab.page.locator("#fm-chat-list input").fill("Blocks <b>&")
+    tab.page.keyboard.press("Enter")
+    tab.until(lambda: titles(tab)[0] == "Blocks <b>&")
+    tab.page.get_by_placeholder("Search chats").fill("hop")
+    tab.until(lambda: titles(tab) == ["What is a hop?"])
+    tab.page.get_by_placeholder("Search chats").fill("")
+    tab.page.locator(".fm-open", has_text="Blocks").click()
+    tab.until(lambda: tab.users == ["What is a block?"])
+    tab.reload()
+    assert tab.users == ["What is a block?"]
+    assert titles(tab)[0] == "Blocks <b>&"
+    more(tab, 0, "Delete")
+    tab.page.get_by_role("button", name="Really delete?").click()
+    tab.until(lambda: titles(tab) == ["What is a hop?"] and tab.users == [])
+
+
+def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
+    """gradio#10559: a restart of the app lost every conversation."""
+    tab.send("What is a span?")
+    tab.wait_idle(replies=1)
+    tab.until(lambda: len(titles(tab)) == 1)
+    reply = tab.bots
+    tab.page.evaluate("fetch(`./farmesh/chat/${farmesh.chatId}`, {method: 'DELETE'})")
+    tab.page.wait_for_timeout(300)
+    tab.reload()
+    tab.until(lambda: tab.bots == reply)
+    tab.send("And a hop?")
+    tab.wait_idle(replies=2)
+
+
+def test_export_and_import(tab: Tab, tmp_path: Path) -> None:
+    tab.send("What is a node?")
+    tab.wait_idle(replies=1)
+    tab.until(lambda: len(titles(tab)) == 1)
+    with tab.page.expect_download() as download:
+        more(tab, 0, "Export JSON")
+    exported = tmp_path / "chat.json"
+    download.value.save_as(exported)
+    data = json.loads(exported.read_text())
+    assert data["title"] == "What is a node?"
+    assert [m["role"] for m in data["messages"]] == ["user", "assistant"]
+    data["messages"][1]["text"] = "\tA tab, and <b>markup</b>"
+    exported.write_text(json.dumps(data))
+    with tab.page.expect_download() as download:
+        more(tab, 0, "Export Markdown")
+    assert Path(download.value.path()).read_text().startswith("# What is a node?\n\n**You**")
+    tab.page.locator("#fm-chats input[type=file]").set_input_files(exported)
+    tab.until(lambda: len(titles(tab)) == 2 and "A tab" in "".join(tab.bots))
+    exported.write_text('{"messages": [{"role": "root"}]}')
+    tab.page.locator("#fm-chats input[type=file]").set_input_files(exported)
+    expect(tab.page.locator("#fm-chats-said")).to_contain_text("not a conversation")
+
+
+def test_temporary_chat_is_stored_nowhere(tab: Tab) -> None:
+    tab.page.locator("#fm-temporary").check()
+    tab.send("My secret is xyzzy")
+    tab.wait_idle(replies=1)
+    tab.page.wait_for_timeout(1200)
+    assert titles(tab) == []
+    assert "xyzzy" not in tab.page.evaluate("JSON.stringify({...localStorage})")
+
+
+def test_presets_are_chosen_saved_and_forgotten(tab: Tab) -> None:
+    tab.tune()
+    name = tab.page.locator("#fm-preset input")
+    temperature = tab.page.locator("#fm-temperature input[type=number]")
+
+    def choose(text: str) -> None:
+        name.click()
+        tab.page.get_by_role("option", name=text).click()
+
+    choose("Precise")
+    expect(temperature).to_have_value("0")
+    choose("Neutral")
+    expect(temperature).to_have_value("1")
+    tab.set_number("temperature", 1.3)
+    name.fill("My own")
+    tab.page.locator("#fm-preset-save").click()
+    choose("Precise")
+    expect(temperature).to_have_value("0")
+    tab.reload()
+    tab.tune()
+    choose("My own")
+    expect(temperature).to_have_value("1.3")
+    tab.page.locator("#fm-preset-forget").click()
+    name.click()
+    expect(tab.page.get_by_role("option", name="My own")).to_have_count(0)
+
+
+def test_keys(tab: Tab) -> None:
+    """Enter sends, Shift+Enter does not, Escape stops, Up edits the last message."""
+    tab.make_replies_long()
+    tab.box.fill("Tell me")
+    tab.box.press("Shift+Enter")
+    tab.box.type("everything")
+    assert tab.users == []
+    tab.box.press("Enter")
+    tab.wait_growing(10)
+    tab.page.keyboard.press("Escape")
+    tab.wait_idle(replies=1)
+    tab.box.press("ArrowUp")
+    expect(tab.page.locator("#fm-history textarea")).to_have_value("Tell me\neverything")
+
+
+def test_dark_is_remembered(person: Callable[[], BrowserContext], app: App) -> None:
+    tab = Tab(person(), app)
+    assert not tab.page.evaluate("document.body.classList.contains('dark')")
+    tab.page.locator("[data-toggle=dark]").click()
+    tab.reload()
+    assert tab.page.evaluate("document.body.classList.contains('dark')")
+
+
+def test_swarm_is_drawn(tab: Tab) -> None:
+    expect(tab.page.locator("#fm-swarm .fm-nodes li")).to_have_count(2)
+    expect(tab.page.locator("#fm-swarm .fm-cells")).to_have_attribute(
+        "aria-label", "8 blocks, all served"
+    )
+    tab.make_replies_long()
+    tab.send("Tell me everything.")
+    expect(tab.page.locator("#fm-swarm .used")).to_have_count(2, timeout=6000)
+    tab.stop_button.click()
+    tab.page.locator(".fm-join summary").click()
+    expect(tab.page.locator(".fm-join code")).to_contain_text("farmesh serve")
+
+
+def test_phone(person: Callable[..., BrowserContext], app: App) -> None:
+    """At 390 px nothing may be wider than the screen, and both drawers open and close."""
+    tab = Tab(person(has_touch=True), app)
+    tab.page.set_viewport_size({"width": 390, "height": 780})
+    tab.send("Hello")
+    tab.wait_idle(replies=1)
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    for name in ("side", "tune"):
+        tab.page.locator(f"[data-toggle={name}]").tap()
+        expect(tab.page.locator(f"#fm-{name}")).to_be_visible()
+        tab.page.touchscreen.tap(8 if name == "tune" else 382, 500)
+        expect(tab.page.locator(f"#fm-{name}")).to_be_hidden()
