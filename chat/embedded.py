@@ -126,16 +126,26 @@ def how_it_ended(exit_code: int, last_line: str) -> str:
 
 
 def _count_blocks(model: ModelEntry) -> int:
-    path = Path(model.checkpoint_path) / "config.json"
+    """How many blocks there are to share out; a checkpoint that no node could serve ends here."""
+    folder = Path(model.checkpoint_path)
     try:
-        return int(json.loads(path.read_text("utf-8"))["num_hidden_layers"])
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        num_blocks = int(config["num_hidden_layers"])
     except OSError:
         raise CheckpointError(
             f"The model {model.id!r} has no checkpoint at {model.checkpoint}: "
-            f"{path.name} cannot be read there."
+            "there is no config.json that can be read."
         ) from None
     except (ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{path} does not say how many layers the model has.") from None
+        raise CheckpointError(
+            f"{folder / 'config.json'} does not say how many layers the model has."
+        ) from None
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"The model {model.id!r} has no *.safetensors files in {folder}: "
+            "put them there, or choose another model with --model."
+        )
+    return num_blocks
 
 
 # --- One child --------------------------------------------------------------------------------

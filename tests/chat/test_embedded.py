@@ -134,6 +134,24 @@ def test_a_missing_checkpoint_is_named(model: ModelEntry, tmp_path: Path) -> Non
         EmbeddedSwarm(SwarmSettings(), absent)
 
 
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ('{"num_hidden_layers": 8}', r"no \*\.safetensors files in .*: put them there, or choose"),
+        ('{"hidden_size": 8}', "does not say how many layers"),
+        ("not JSON", "does not say how many layers"),
+    ],
+)
+def test_a_checkpoint_that_no_node_could_serve_is_refused(
+    model: ModelEntry, tmp_path: Path, config: str, sentence: str
+) -> None:
+    """Bug prevented: the page opens, and its nodes die one by one for the same reason."""
+    (tmp_path / "config.json").write_text(config)
+    useless = model.model_copy(update={"checkpoint": str(tmp_path)})
+    with pytest.raises(CheckpointError, match=sentence):
+        EmbeddedSwarm(SwarmSettings(), useless)
+
+
 # --- Processes --------------------------------------------------------------------------------
 
 
