@@ -633,6 +633,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     level = "INFO" if arguments.verbose else "WARNING"
     os.environ.setdefault("HIVEMIND_LOGLEVEL", level)  # read when hivemind is imported
+    # Read when torch is imported. By default its idle threads spin for milliseconds, on cores
+    # that the next hop or anybody else on this machine could use.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(
         level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
