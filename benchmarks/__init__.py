@@ -1,0 +1,1 @@
+"""How fast the engine is against its own limits; METHODOLOGY.md defines every number."""
