@@ -105,7 +105,7 @@ def options(entries: Sequence[Entry]) -> list[dict[str, str]]:
 def status(view: ChatView) -> str:
     """The line under the log."""
     if view.live is None:
-        return Markup('<div class="fm-done">{}</div>').format(view.status) if view.status else ""
+        return _done(view)
     phase = view.live.phase
     text = Markup('<span class="fm-phase {}"></span>{}').format(phase.value, view.live.status)
     if view.live.progress is not None and phase is Phase.READING:
@@ -114,6 +114,17 @@ def status(view: ChatView) -> str:
             done
         )
     return Markup("<div>{}</div>").format(text)
+
+
+def _done(view: ChatView) -> str:
+    """What the last reply took, and behind a click what it was made with."""
+    last = view.entries[-1].message if view.entries else None
+    if last is None or last.params is None or last.note != view.status:
+        return Markup('<div class="fm-done">{}</div>').format(view.status) if view.status else ""
+    made = words.made_with(last.params, last.stats.seed if last.stats else None)
+    return Markup(
+        '<details class="fm-done"><summary>{}</summary><p>Made with {}.</p></details>'
+    ).format(view.status, made)
 
 
 def meter(view: ChatView) -> str:

@@ -111,6 +111,7 @@ class Chat:
         self._builder: PromptBuilder | None = None
         self._watchers: set[asyncio.Event] = set()
         self._watched = asyncio.Event()
+        self._lingers = False
         self._grace: asyncio.TimerHandle | None = None
         self._revision = 0
         self._entries: tuple[Entry, ...] = ()
@@ -196,13 +197,13 @@ class Chat:
         self._check(text, request)
         self._limits.rate.take(self.person, now)
         self._last_sent = (text, now)
+        if len(self._queued) >= MAX_QUEUED:
+            raise ChatError(f"{MAX_QUEUED} messages wait already behind this reply.")
+        self._queued.append((text, request))
         if self.running:
-            if len(self._queued) >= MAX_QUEUED:
-                raise ChatError(f"{MAX_QUEUED} messages wait already behind this reply.")
-            self._queued.append((text, request))
             self._changed()
         else:
-            self._begin(self.conversation.add(Message("user", text)), request)
+            self._begin_next()
         return True
 
     async def regenerate(self, request: Request, node_id: int | None = None) -> None:
@@ -212,7 +213,7 @@ class Chat:
             ChatError: there is nothing to reply to, or the limits say no.
         """
         self._limits.rate.take(self.person, self._clock())
-        await self.stop()
+        await self._halt()
         parent = self._answered(node_id)
         shown = [e.node_id for e in self._entries if self.conversation.parent(e.node_id) == parent]
         self.conversation.hide_after(parent)
@@ -228,7 +229,7 @@ class Chat:
         if message.text == text:
             return
         if message.role == "assistant":
-            await self.stop()
+            await self._halt()
             self.conversation.edit(node_id, text)
             self._transcript_changed()
             return
@@ -237,7 +238,7 @@ class Chat:
         before = self.conversation.path_to(self.conversation.parent(node_id))
         self._check(text, request, before)
         self._limits.rate.take(self.person, self._clock())
-        await self.stop()
+        await self._halt()
         self._begin(self.conversation.edit(node_id, text), request)
 
     async def continue_reply(self, request: Request) -> None:
@@ -246,7 +247,7 @@ class Chat:
         Raises:
             ChatError: the last message is no reply.
         """
-        await self.stop()
+        await self._halt()
         last = self._entries[-1] if self._entries else None
         if last is None or last.message.role != "assistant":
             raise ChatError("There is no reply to continue yet.")
@@ -258,7 +259,7 @@ class Chat:
 
     async def undo(self) -> str:
         """Take the last turn away; its text is given back."""
-        await self.stop()
+        await self._halt()
         text = self.conversation.undo()
         self._notice = None
         self._status = ""
@@ -268,19 +269,10 @@ class Chat:
     async def show_version(self, node_id: int, by: int) -> None:
         """Show the version of a message ``by`` places further."""
         self._known(node_id)
-        await self.stop()
+        await self._halt()
         self.conversation.step(node_id, by)
         self._notice = None
         self._transcript_changed()
-
-    async def clear(self) -> None:
-        """Forget everything said in this chat."""
-        await self.stop()
-        self._queued.clear()
-        self.conversation.clear()
-        self._first_kept, self._notice, self._status, self._used = None, None, "", 0
-        self._transcript_changed()
-        await self.rest()
 
     def restore(self, conversation: Conversation) -> None:
         """Take a conversation that the browser kept; only into an empty chat."""
@@ -292,13 +284,8 @@ class Chat:
         """End the running reply and what waits behind it; gives back the texts that waited."""
         waiting = tuple(text for text, _ in self._queued)
         self._queued.clear()
-        turn = self._turn
-        if turn is not None and turn.task is not None:
-            turn.stop_note = note
-            turn.task.cancel()
-            await asyncio.wait([turn.task])
-        elif waiting:
-            self._changed()
+        await self._halt(note)
+        self._changed()
         return waiting
 
     async def rest(self) -> None:
@@ -314,6 +301,21 @@ class Chat:
         await self.rest()
 
     # --- a turn ------------------------------------------------------------------------------
+
+    async def _halt(self, note: str = "stopped") -> None:
+        """End the running reply; what waits behind it goes on waiting."""
+        turn = self._turn
+        if turn is not None and turn.task is not None:
+            waiting, self._queued = self._queued, []
+            turn.stop_note = note
+            turn.task.cancel()
+            await asyncio.wait([turn.task])
+            self._queued = waiting
+
+    def _begin_next(self) -> None:
+        """Start the reply to the message that has waited longest."""
+        text, request = self._queued.pop(0)
+        self._begin(self.conversation.add(Message("user", text)), request)
 
     def _begin(
         self,
@@ -337,7 +339,7 @@ class Chat:
         turn.task = asyncio.create_task(self._run(turn), name="reply")
         self._watched.set()
         if not self._watchers:
-            self._after(FIRST_WATCH, self._leave)
+            self._after(FIRST_WATCH, self.leave)
 
     async def _run(self, turn: _Turn) -> None:
         """Make one reply; whatever happens, it ends in :meth:`_end`."""
@@ -454,8 +456,7 @@ class Chat:
         self._after(None)
         self._transcript_changed()
         if self._queued and notice is None and not self._closed:
-            text, request = self._queued.pop(0)
-            self._begin(self.conversation.add(Message("user", text)), request)
+            self._begin_next()
 
     def _reply(self, turn: _Turn, cut: bool) -> Message | None:
         """The message that a turn made; None when it made nothing."""
@@ -480,15 +481,28 @@ class Chat:
 
     # --- who watches -------------------------------------------------------------------------
 
+    def linger(self) -> None:
+        """The page shows another chat: go on for a while although nobody watches."""
+        self._lingers = True
+
+    def leave(self) -> None:
+        """The person has gone, or may have: ask the nodes for nothing more while nobody watches."""
+        self._lingers = False
+        self._leave()
+
     def _attend(self) -> None:
         self._after(None)
+        self._lingers = False
         self._watched.set()
 
     def _leave(self) -> None:
-        """Nobody watches: ask the nodes for nothing more, and wait for the page a while."""
-        if self._turn is not None and not self._watchers:
-            self._watched.clear()
-            self._after(self._limits.grace, self._give_up)
+        if self._turn is None or self._watchers:
+            return
+        if self._lingers:
+            self._after(self._limits.grace, self.leave)
+            return
+        self._watched.clear()
+        self._after(self._limits.grace, self._give_up)
 
     def _give_up(self) -> None:
         if self._turn is not None and self._turn.task is not None and not self._watchers:

@@ -105,6 +105,12 @@ class ChatStore:
         chat = self._chats.get(chat_id)
         return chat if chat is not None and compare_digest(chat.person, person) else None
 
+    def leave(self, person: str) -> None:
+        """A page of this person was closed: no reply goes on that nobody watches."""
+        for chat in self._chats.values():
+            if compare_digest(chat.person, person):
+                chat.leave()
+
     def forget(self, chat_id: str, person: str) -> None:
         """Drop a chat and everything in it, if it is this person's."""
         if (chat := self.find(chat_id, person)) is not None:

@@ -303,7 +303,6 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     attach = gr.Button("Attach", elem_id="fm-attach", visible="hidden")
     retry = gr.Button("Retry", elem_id="fm-retry", visible="hidden")
     proceed = gr.Button("Continue", elem_id="fm-continue", visible="hidden")
-    undo = gr.Button("Undo", elem_id="fm-undo", visible="hidden")
     said = [parts.notice, parts.box, parts.begin]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     watch: dict[str, Any] = {
@@ -324,7 +323,7 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     parts.history.option_select(page.choose, **quick).then(**watch)
     parts.history.example_select(page.example, **quick).then(**watch)
     gr.on([parts.history.retry, retry.click], page.regenerate, **quick).then(**watch)
-    gr.on([parts.history.undo, undo.click], page.undo, **quick).then(**watch)
+    parts.history.undo(page.undo, **quick).then(**watch)
     proceed.click(page.continue_reply, **quick).then(**watch)
 
 

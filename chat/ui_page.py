@@ -119,6 +119,7 @@ class Page:
             painter = Painter(self._parts)
             async for view in chat.watch(self._every):
                 if self._watching.get(tab) != number:
+                    chat.linger()
                     return
                 if updates := painter.paint(view):
                     yield updates
@@ -199,13 +200,6 @@ class Page:
     async def continue_reply(self, values: Values, request: gr.Request) -> Updates:
         async def act(chat: Chat) -> Updates:
             await chat.continue_reply(self._request(values))
-            return {}
-
-        return await self._do(values, request, act)
-
-    async def clear(self, values: Values, request: gr.Request) -> Updates:
-        async def act(chat: Chat) -> Updates:
-            await chat.clear()
             return {}
 
         return await self._do(values, request, act)

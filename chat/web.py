@@ -82,6 +82,12 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
         chat.restore(conversation)
         return {"messages": len(chat.view.entries)}
 
+    @app.post("/farmesh/leave")
+    async def leave(request: Request) -> dict[str, Any]:
+        """Sent by a page that is being closed."""
+        store.leave(person_of(request.headers.get("cookie")))
+        return {}
+
     @app.delete("/farmesh/chat/{chat_id}")
     async def forget(chat_id: str, request: Request) -> dict[str, Any]:
         """Drop one's own chat and the KV caches that it has on the nodes."""

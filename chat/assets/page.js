@@ -130,7 +130,9 @@
   // --- keys ----------------------------------------------------------------------------------
   const messageBox = () => $("#fm-box textarea");
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") {
+    if (event.key === "Enter" && event.altKey) { event.preventDefault(); press("fm-continue"); }
+    else if (event.key.toLowerCase() === "o" && event.ctrlKey && event.shiftKey) { event.preventDefault(); open(freshId()); }
+    else if (event.key === "Escape") {
       const root = document.documentElement.classList;
       if (root.contains("fm-tune-open") && innerWidth < 1100) toggle("tune", false);
       else if (root.contains("fm-side-open")) toggle("side", false);
@@ -160,6 +162,7 @@
       pulse();
       setInterval(pulse, 2500);
       document.addEventListener("visibilitychange", pulse);
+      window.addEventListener("pagehide", () => navigator.sendBeacon("./farmesh/leave"));
       return true;
     };
     if (ready()) return;

@@ -348,3 +348,38 @@ async def test_restored_conversation_goes_on() -> None:
     assert client.calls[0].text == "U:1A:a\tbU:2A:"
     with pytest.raises(ValueError, match="Message 1"):
         Conversation.from_data([{"role": "root", "text": "x"}])
+
+
+async def test_what_waits_survives_an_error_and_a_retry() -> None:
+    """The next message was lost when the reply before it failed."""
+    client = FakeClient(step=0.002)
+    chat = new_chat(client)
+    client.enqueue(MissingBlocks(Span(3, 4)), "one", "two")
+    chat.send("1", ASK)
+    chat.send("2", ASK)
+    view = await settle(chat)
+    assert view.queued == ("2",)
+    await chat.regenerate(ASK)
+    assert texts(await settle(chat)) == ["1", "one", "2", "two"]
+
+
+async def test_reply_goes_on_while_the_page_shows_another_chat() -> None:
+    """Looking at another chat for a moment cut the reply in half."""
+    client = FakeClient(step=0.002)
+    chat = new_chat(client)
+    client.enqueue("x" * 50, "y" * 500)
+    for last in ("x" * 50, "y" * 500):
+        chat.send(last, ASK)
+        async for view in chat.watch(0.0):
+            if view.live and view.live.text:
+                chat.linger()
+                break
+        if last[0] == "x":
+            await until(lambda: not chat.running)
+            assert chat.view.entries[-1].message.text == last
+    chat.leave()  # and now the page is closed
+    await asyncio.sleep(0.02)
+    made = client.calls[1].produced
+    await asyncio.sleep(0.05)
+    assert client.calls[1].produced <= made + 1
+    await chat.stop()
