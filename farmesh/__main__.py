@@ -138,6 +138,14 @@ def _add_serve(commands: Any) -> None:
         metavar="N",
         help="tokens of context held for all sessions together (%(default)s)",
     )
+    group.add_argument(
+        "--allow",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PEER",
+        help="serve only peers with these ids; default: everybody who reaches this node",
+    )
     group.add_argument("--name", metavar="TEXT", help="shown to others beside this node")
     _add_process(parser)
 
@@ -183,55 +191,37 @@ def _add_generate(commands: Any) -> None:
     )
     neutral = SamplingParams()
     group = parser.add_argument_group("sampling", "how each next token is chosen")
-    group.add_argument(
-        "--max-new-tokens",
-        type=int,
-        default=neutral.max_new_tokens,
-        metavar="N",
-        help="longest reply, in tokens (%(default)s)",
-    )
-    group.add_argument(
-        "--temperature",
-        type=float,
-        default=neutral.temperature,
-        metavar="X",
-        help="0: always the likeliest token; higher: more variety (%(default)s)",
-    )
-    group.add_argument(
-        "--top-p",
-        type=float,
-        default=neutral.top_p,
-        metavar="X",
-        help="only the likeliest tokens that together have this probability; 1: off (%(default)s)",
-    )
-    group.add_argument(
-        "--top-k",
-        type=int,
-        default=neutral.top_k,
-        metavar="N",
-        help="only the N likeliest tokens; 0: off (%(default)s)",
-    )
-    group.add_argument(
-        "--min-p",
-        type=float,
-        default=neutral.min_p,
-        metavar="X",
-        help="only tokens at least this likely relative to the likeliest; 0: off (%(default)s)",
-    )
-    group.add_argument(
-        "--repetition-penalty",
-        type=float,
-        default=neutral.repetition_penalty,
-        metavar="X",
-        help="above 1: tokens that already occurred become less likely; 1: off (%(default)s)",
-    )
+    for field, text in _SAMPLING.items():
+        default = getattr(neutral, field)
+        group.add_argument(
+            f"--{field.replace('_', '-')}",
+            type=type(default),
+            default=default,
+            metavar="N" if isinstance(default, int) else "X",
+            help=f"{text} (%(default)s)",
+        )
     group.add_argument(
         "--seed", type=int, metavar="N", help="same seed, same reply; default: a fresh one"
     )
     group.add_argument(
-        "--stop", nargs="+", default=[], metavar="TEXT", help="end the reply before any of these"
+        "--stop",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TEXT",
+        help="end the reply before any of these",
     )
     _add_process(parser, stdin=False)
+
+
+_SAMPLING = {
+    "max_new_tokens": "longest reply, in tokens",
+    "temperature": "0: always the likeliest token; higher: more variety",
+    "top_p": "only the likeliest tokens that together have this probability; 1: off",
+    "top_k": "only the N likeliest tokens; 0: off",
+    "min_p": "only tokens at least this likely relative to the likeliest; 0: off",
+    "repetition_penalty": "above 1: tokens that already occurred become less likely; 1: off",
+}
 
 
 def _add_checkpoint(parser: Any) -> None:
@@ -246,6 +236,7 @@ def _add_peers(parser: Any, help_text: str, *, required: bool = False) -> None:
     parser.add_argument(
         "--peers",
         nargs="+",
+        action="extend",
         default=[],
         required=required,
         metavar="ADDR",
@@ -280,6 +271,7 @@ def _add_listening(parser: Any) -> None:
     group.add_argument(
         "--announce",
         nargs="+",
+        action="extend",
         default=[],
         metavar="ADDR",
         help="addresses to tell others instead, e.g. /ip4/203.0.113.7/tcp/31337 behind a router",
@@ -364,6 +356,7 @@ def _serve(arguments: argparse.Namespace) -> Running:
         dtype=arguments.dtype,
         threads=arguments.threads,
         cache_tokens=arguments.cache_tokens,
+        allowed_peers=tuple(arguments.allow),
     )
     from farmesh.node import FarNode
 
@@ -525,12 +518,7 @@ def _node_json(snapshot: SwarmSnapshot, node: NodeInfo) -> dict[str, Any]:
 
 def _generate(arguments: argparse.Namespace) -> Running:
     sampling = SamplingParams(
-        max_new_tokens=arguments.max_new_tokens,
-        temperature=arguments.temperature,
-        top_p=arguments.top_p,
-        top_k=arguments.top_k,
-        min_p=arguments.min_p,
-        repetition_penalty=arguments.repetition_penalty,
+        **{field: getattr(arguments, field) for field in _SAMPLING},
         seed=arguments.seed,
         stop=tuple(arguments.stop),
     )

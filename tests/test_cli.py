@@ -75,6 +75,14 @@ def test_help_explains_every_flag(command: str) -> None:
             assert "%(default)s" in action.help, f"{action.dest} does not say its default"
 
 
+def test_lists_may_be_given_in_one_or_several_flags() -> None:
+    """Bug prevented: of `--announce A --announce B` only B is announced."""
+    parse = cli.command_line().parse_args
+    for flags in (["--announce", "A", "B"], ["--announce", "A", "--announce", "B"]):
+        assert parse(["serve", "x", *flags]).announce == ["A", "B"]
+    assert parse(["serve", "x"]).announce == []
+
+
 def test_help_does_not_wait_for_torch() -> None:
     """Bug prevented: `--help` takes as long as loading a model."""
     code = (
