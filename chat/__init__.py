@@ -1,5 +1,4 @@
 """The web product: users, text and pages on top of the engine in ``farmesh``.
 
-settings        the app's settings and the model catalogue, merged from file, environment and flags
-embedded        the private swarm on loopback that the app starts by itself, and its supervisor
+docs/architecture.md says what each module holds. Only ``ui*`` imports gradio.
 """

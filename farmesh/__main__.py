@@ -106,7 +106,7 @@ def _add_serve(commands: Any) -> None:
     )
     _add_checkpoint(parser)
     _add_peers(parser, "bootstrap addresses of the swarm to join; none: found a new swarm")
-    group = parser.add_argument_group("what to serve")
+    group = parser.add_argument_group("what to serve, and to whom")
     group.add_argument(
         "--blocks",
         type=_span,
@@ -120,6 +120,15 @@ def _add_serve(commands: Any) -> None:
         help="how many blocks to serve when --blocks is left out; default: as many as fit",
     )
     _add_prefix(group)
+    group.add_argument(
+        "--allow",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PEER",
+        help="serve only peers with these ids; default: everybody who reaches this node",
+    )
+    group.add_argument("--name", metavar="TEXT", help="shown to others beside this node")
     _add_listening(parser)
     group = parser.add_argument_group("how to compute")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
@@ -138,15 +147,6 @@ def _add_serve(commands: Any) -> None:
         metavar="N",
         help="tokens of context held for all sessions together (%(default)s)",
     )
-    group.add_argument(
-        "--allow",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PEER",
-        help="serve only peers with these ids; default: everybody who reaches this node",
-    )
-    group.add_argument("--name", metavar="TEXT", help="shown to others beside this node")
     _add_process(parser)
 
 
