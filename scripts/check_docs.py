@@ -4,7 +4,7 @@ usage: python -m scripts.check_docs [--write]
 
 Made from the code: configs/default.toml, and in README.md and docs/ the blocks between
 ``<!-- made: NAME -->`` and ``<!-- end -->``. Compared: every path of README's file tree exists,
-relative links lead somewhere.
+relative links lead somewhere, docs/architecture.md names every module.
 """
 
 from __future__ import annotations
@@ -122,6 +122,16 @@ def _missing_from_tree() -> Iterator[str]:
             folder = Path(name) if name.endswith("/") else Path()
 
 
+def _unnamed_modules() -> Iterator[str]:
+    """docs/architecture.md says what every module holds."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = {name.rstrip("/") for name in re.findall(r"`([\w/]+)`", text)}
+    for folder in ("chat", "farmesh"):
+        for path in sorted((ROOT / folder).glob("[a-z]*.py")):
+            if path.stem not in named:
+                yield f"docs/architecture.md does not name {path.relative_to(ROOT)}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="bring the files up to date")
@@ -134,7 +144,7 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
         else:
             wrong.append(f"{path.relative_to(ROOT)} differs from what the code makes of it")
-    wrong += [*_broken_links(), *_missing_from_tree()]
+    wrong += [*_broken_links(), *_missing_from_tree(), *_unnamed_modules()]
     for line in wrong:
         print(line, file=sys.stderr)
     if any("differs" in line for line in wrong):
