@@ -34,6 +34,14 @@ EXAMPLES = (
     "What can the nodes see of my messages?",
     "What does the temperature do?",
 )
+KEYS = (
+    "<details><summary>Keys</summary><dl>"
+    "<dt>Enter</dt><dd>send</dd><dt>Shift Enter</dt><dd>new line</dd>"
+    "<dt>Escape</dt><dd>stop the reply, or close a drawer</dd>"
+    "<dt>↑</dt><dd>edit your last message (in the empty box)</dd>"
+    "<dt>Alt Enter</dt><dd>continue the last reply</dd>"
+    "<dt>Ctrl Shift O</dt><dd>new chat</dd></dl></details>"
+)
 WELCOME = """
 <div class="fm-welcome"><img src="./farmesh/assets/icon.svg" alt="" width="56" height="56">
 <h2>One model, many machines</h2>
@@ -263,6 +271,7 @@ def _settings(
             knobs["ignore_eos"] = gr.Checkbox(
                 False, label="Never end by itself, only at the limit", elem_id="fm-endless"
             )
+        _drawn(KEYS, elem_id="fm-keys")
     return knobs, system, begin, presets
 
 

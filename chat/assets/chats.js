@@ -74,7 +74,8 @@ window.farmeshChats = ({ browser, tab, open, freshId, current }) => {
   const fileName = (title) => title.replace(/[^\p{L}\p{N} _-]+/gu, "").trim().slice(0, 40) || "chat";
   const asMarkdown = (title, data) => [`# ${title}`, ...(data.system ? [`> ${data.system.replace(/\n/g, "\n> ")}`] : []),
     ...data.messages.map((m) => `**${m.role === "user" ? "You" : "Model"}**\n\n${m.text}`)].join("\n\n") + "\n";
-  const exportOne = (entry, kind) => {
+  const exportOne = async (entry, kind) => {
+    if (entry.id === current()) await save();
     const data = read(entry.id);
     if (!data) return;
     if (kind === "md") download(`${fileName(entry.title)}.md`, "text/markdown", asMarkdown(entry.title, data));
@@ -108,7 +109,11 @@ window.farmeshChats = ({ browser, tab, open, freshId, current }) => {
   const rename = (entry, row) => {
     const field = make("input", { type: "text", "aria-label": "Title", maxlength: "80" });
     field.value = entry.title;
+    let finished = false; // leaving the field comes after Enter and Escape too
     const done = (take) => {
+      if (finished) return;
+      finished = true;
+      row.replaceChildren();
       const data = read(entry.id);
       if (take && field.value.trim() && data) keep(entry.id, data, field.value.trim());
       draw();
@@ -130,9 +135,17 @@ window.farmeshChats = ({ browser, tab, open, freshId, current }) => {
     draw();
   };
   const menu = (entry, row) => {
-    const item = (label, act) => make("button", { type: "button", onclick: (event) => { event.stopPropagation(); act(); } }, label);
+    const item = (label, act) => make("button", { type: "button", onclick: (event) => {
+      event.stopPropagation();
+      if (act() !== "stay") row.querySelector("details")?.removeAttribute("open");
+    } }, label);
     let sure = false;
-    const removal = item("Delete", () => { if (sure) forget(entry); sure = true; removal.textContent = "Really delete?"; });
+    const removal = item("Delete", () => {
+      if (sure) return forget(entry);
+      sure = true;
+      removal.textContent = "Really delete?";
+      return "stay";
+    });
     const place = (event) => {
       const { right, bottom } = event.target.getBoundingClientRect(), box = event.target.querySelector("div");
       box.style.left = `${Math.max(8, right - box.offsetWidth)}px`;

@@ -49,13 +49,14 @@
 
   // --- look: drawers, dark ------------------------------------------------------------------
   const toggle = (name, on) => document.documentElement.classList.toggle(`fm-${name}-open`, on);
+  let isDark;
   const dark = (on) => {
+    isDark = on;
     document.documentElement.classList.toggle("dark", on);
     document.body?.classList.toggle("dark", on);
   };
   const wish = new URLSearchParams(location.search).get("__theme") || browser.get("farmesh.theme");
-  const isDark = wish ? wish === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.classList.toggle("dark", isDark);
+  dark(wish ? wish === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
 
   document.addEventListener("click", (event) => {
     for (const name of ["side", "tune"]) { // a tap beside an open drawer closes it
@@ -67,9 +68,8 @@
     if (target.id === "fm-new") { event.preventDefault(); open(freshId()); return; }
     const { toggle: name, click } = target.dataset;
     if (name === "dark") {
-      const now = !document.body.classList.contains("dark");
-      dark(now);
-      browser.set("farmesh.theme", now ? "dark" : "light");
+      dark(!isDark);
+      browser.set("farmesh.theme", isDark ? "dark" : "light");
     } else if (name) toggle(name);
     else if (click) press(click);
     else copy(target);
@@ -146,11 +146,14 @@
   // --- the list of conversations (chats.js) -------------------------------------------------
   const chats = window.farmeshChats?.({ browser, tab, open, freshId, current: () => chatId });
   let saving = 0;
-  const saveSoon = () => { clearTimeout(saving); saving = setTimeout(() => chats?.save(), 500); };
+  const saveSoon = () => { clearTimeout(saving); saving = setTimeout(() => chats?.save(), 250); };
 
   // --- start ---------------------------------------------------------------------------------
   const start = () => {
     dark(isDark);
+    // Gradio sets the class by the system's wish when it starts; the person's wish comes first.
+    new MutationObserver(() => { if (document.body.classList.contains("dark") !== isDark) dark(isDark); })
+      .observe(document.body, { attributes: true, attributeFilter: ["class"] });
     const ready = () => {
       if (!byId("fm-attach") || !$("#fm-chat-id textarea, #fm-chat-id input") || !byId("fm-log")) return false;
       byId("fm-first")?.remove();
