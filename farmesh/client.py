@@ -23,6 +23,7 @@ from farmesh.errors import (
     HopLost,
     HopRefused,
     MissingBlocks,
+    StreamBroken,
     SwarmUnreachable,
     TransportError,
 )
@@ -44,6 +45,7 @@ _SMOOTHING = 0.2  # weight of the newest observation
 _IMPATIENT_SECONDS = 1.0  # between looks at the DHT while blocks are missing
 _RETRY_SECONDS = 0.5  # between tries of nodes that did not answer
 _REFUSED_SECONDS = 1.0  # a node that was full is left alone for this long
+_OPEN_TRIES = 3  # of a stream that drops while it is opened
 _MAX_BAN_SECONDS = 300.0
 _PING_LIMIT = 32  # nodes measured per look
 _DIRECT_EMBED = 16  # tokens; more are embedded in the worker thread
@@ -323,12 +325,21 @@ class FarMeshClient:
         """Raises: HopLost."""
         if self._network is None:
             raise HopLost(link.hop, "the swarm was left")
-        await link.open(
-            self._network.transport,
-            self.hidden_size,
-            resume=resume,
-            timeout=self.config.connect_timeout,
-        )
+        for tries_left in reversed(range(_OPEN_TRIES)):
+            try:
+                await link.open(
+                    self._network.transport,
+                    self.hidden_size,
+                    resume=resume,
+                    timeout=self.config.connect_timeout,
+                )
+                return
+            except HopLost as lost:
+                # Streams of a node that lives drop too, and no answer came to say what it did.
+                dropped = isinstance(lost.__cause__, StreamBroken) and link.has("resume")
+                if not (dropped and tries_left):
+                    raise
+                resume = True
 
     async def is_alive(self, peer_id: PeerId) -> bool:
         """Whether a node's engine (not just its daemon) answers."""

@@ -97,11 +97,15 @@ class InProcessSwarm:
     # --- the network's inside ---------------------------------------------------------------------
 
     async def travel(self, peer_id: PeerId) -> None:
-        """A message on its way to or from ``peer_id``."""
+        """A message on its way to or from ``peer_id``, which has to be awake."""
+        await self.delay()
+        await self.awake(peer_id)
+
+    async def delay(self) -> None:
+        """A message on its way."""
         seconds = self.faults.delay + self.faults.jitter * self.random.random()
         if seconds:
             await asyncio.sleep(seconds)
-        await self.awake(peer_id)
 
     async def awake(self, peer_id: PeerId) -> None:
         """Wait while the peer hangs."""
@@ -191,7 +195,11 @@ class _NodeEnd:
     async def send(self, step: Step) -> None:
         stream = self._stream
         stream.check()
-        await stream.swarm.travel(stream.target)
+        try:
+            await stream.swarm.delay()
+        except asyncio.CancelledError:
+            stream.requests.put_nowait(step)  # the bytes are with the daemon already
+            raise
         if stream.swarm.chance(stream.swarm.faults.break_stream):
             stream.break_off()
         stream.check()
@@ -230,6 +238,7 @@ class _PeerEnd:
 
     async def receive(self) -> Step | None:
         request = await self._stream.requests.get()
+        await self._stream.swarm.awake(self._stream.target)
         if isinstance(request, Exception):
             self._stream.requests.put_nowait(request)
             raise request

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
+from collections import deque
 
 import torch
 
@@ -54,6 +55,7 @@ class HopLink:
         self._stream: NodeStream | None = None
         self._reader: asyncio.Task[None] | None = None
         self._expected: dict[str, asyncio.Future[StepReply]] = {}
+        self._unnamed: deque[str] = deque()  # steps sent to a node whose replies name no step
 
     def __repr__(self) -> str:
         state = "LOST" if self.failure else "OPEN" if self._stream else "CLOSED"
@@ -61,7 +63,7 @@ class HopLink:
 
     @property
     def in_flight(self) -> int:
-        return sum(1 for future in self._expected.values() if not future.done())
+        return len(self._expected)
 
     def has(self, extension: str) -> bool:
         return extension in self.extensions
@@ -96,6 +98,7 @@ class HopLink:
                 )
                 self.failure = None
                 reply = self.expect(step_id)
+                self._unnamed = deque([step_id])
                 self._reader = asyncio.create_task(self._read(self._stream))
                 await self._stream.send(Step(empty, metadata, uid=uid))
                 answer = await reply
@@ -125,6 +128,8 @@ class HopLink:
         """Raises: HopLost."""
         if self.failure is not None or self._stream is None:
             raise self.failure or HopLost(self.hop, "its stream is closed")
+        if not self.has("step_reply"):
+            self._unnamed.append(step.metadata.step_id or "")
         try:
             await self._stream.send(step)
         except StreamBroken as error:
@@ -136,9 +141,7 @@ class HopLink:
         """Replies to steps sent so far are of no interest any more."""
         for future in self._expected.values():
             future.cancel()
-        if self.has("step_reply"):
-            self._expected.clear()
-        # Other nodes' replies are told apart by their order alone: those still to come are counted.
+        self._expected.clear()
 
     def fail(self, error: HopLost) -> None:
         """The hop is lost: everybody who waits for a reply learns it."""
@@ -177,13 +180,15 @@ class HopLink:
             while True:
                 reply = await stream.receive()
                 self.last_heard = time.monotonic()
-                step_id = reply.step_id or next(iter(self._expected), None)
-                future = self._expected.pop(step_id, None) if step_id else None
+                step_id = reply.step_id or (self._unnamed.popleft() if self._unnamed else "")
+                future = self._expected.pop(step_id, None)
                 if future is not None and not future.done():
                     future.set_result(reply)
         except (StreamBroken, RemoteError, ProtocolError) as error:
             stream.abort()
-            self.fail(self._lost(error))
+            lost = self._lost(error)
+            lost.__cause__ = error
+            self.fail(lost)
 
     def _lost(self, error: Exception) -> HopLost:
         match error:

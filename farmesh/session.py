@@ -44,6 +44,7 @@ from farmesh.errors import (
     HopRefused,
     HopSilent,
     MissingBlocks,
+    RemoteError,
     RetriesExhausted,
     SessionBusy,
     SessionClosed,
@@ -54,6 +55,7 @@ from farmesh.link import HopLink
 from farmesh.sampling import SamplingRow, uniform
 from farmesh.wire import (
     CODE_BUSY,
+    CODE_INVALID,
     THREE_TENSORS,
     NextServer,
     Step,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 _CHUNKS_IN_FLIGHT = 3  # prefill chunks between the first hop and the last
 _EVENTS_AHEAD = 64  # events the engine may be ahead of its reader
 _QUIET_SECONDS = 1.0  # of waiting for nodes before anybody is told
+_SMALL_STEP = 8  # tokens whose activations always fit into the transport's buffers
 _WATCH_SECONDS = 0.5  # between looks at a silent hop
 
 
@@ -132,6 +135,7 @@ class InferenceSession:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_AHEAD)
         self._producer: asyncio.Task[None] | None = None  # of the newest reply
         self._losses = 0  # hops lost since the last token
+        self._full_since: float | None = None  # when a node refused for lack of cache, since then
         self._reroutes = 0  # in this reply
         self._newest: NextToken | None = None  # the last of _ids, when it was sampled here
         self._reused = 0  # prompt tokens that this reply did not prefill
@@ -226,6 +230,7 @@ class InferenceSession:
     async def _reply(self, token_ids: list[int], sampling: SamplingParams) -> None:
         started = time.perf_counter()
         self._losses = self._reroutes = 0
+        self._full_since = None
         self._reused, self._started = 0, False
         self._rewind(token_ids)
         seed = sampling.seed if sampling.seed is not None else random.getrandbits(63)
@@ -245,7 +250,7 @@ class InferenceSession:
             if index == 0:
                 first_token_at = time.perf_counter()
             self._ids.append(token_id)
-            self._losses = 0
+            self._losses, self._full_since = 0, None
             await self._events.put(TokenGenerated(token_id, len(self._ids) - 1, index))
             if token_id in stops:
                 reason = FinishReason.END_OF_SEQUENCE
@@ -362,7 +367,7 @@ class InferenceSession:
             for link in links:  # those that hold more are rewound by this very step
                 link.position = min(link.position, chunk.start)
             replies = [link.expect(step_id) for link in links]
-            await links[0].send(self._step(chunk, step_id, hidden_states, links))
+            await self._send(links[0], self._step(chunk, step_id, hidden_states, links), chunk)
         stage = 0
         while True:
             stage, reply = await self._next_reply(links, replies, stage, chunk)
@@ -372,10 +377,28 @@ class InferenceSession:
             hidden_states = self._checked(links, stage - 1, reply, chunk)
             if stage == len(links):
                 break
-            await links[stage].send(self._step(chunk, step_id, hidden_states, links[stage:]))
+            step = self._step(chunk, step_id, hidden_states, links[stage:])
+            await self._send(links[stage], step, chunk)
         for link in links:
             link.position = chunk.end
         return hidden_states
+
+    async def _send(self, link: HopLink, step: Step, chunk: Chunk) -> None:
+        """Send a step; a large one may have to wait until the hop takes it.
+
+        Raises: HopLost.
+        """
+        if step.tokens <= _SMALL_STEP:
+            await link.send(step)
+            return
+        patience = _Patience(self._client, [link], chunk)
+        sending = asyncio.create_task(link.send(step))
+        try:
+            while not (await asyncio.wait([sending], timeout=_WATCH_SECONDS))[0]:
+                await patience.check()
+            sending.result()
+        finally:
+            sending.cancel()
 
     async def _embed(self, chunk: Chunk) -> torch.Tensor:
         """``[1, tokens, hidden]``; that of the newest token came with it."""
@@ -469,7 +492,10 @@ class InferenceSession:
             RetriesExhausted: too many hops were lost since the last token.
         """
         self._let_go()
-        self._losses += 1
+        if isinstance(lost, HopRefused) and lost.code == CODE_BUSY:
+            await self._wait_for_cache(lost)
+        else:
+            self._losses += 1
         if self._losses > self._client.config.max_reroutes:
             raise RetriesExhausted(
                 f"The reply was given up after {self._losses} lost nodes in a row. {lost}"
@@ -488,10 +514,27 @@ class InferenceSession:
         self._reroutes += 1
         await self._events.put(Rerouted(lost.hop, lost.reason, self._current_route))
 
+    async def _wait_for_cache(self, lost: HopRefused) -> None:
+        """A full node is not a lost one: wait for it, or go elsewhere, within a time of its own.
+
+        Raises: SwarmBusy.
+        """
+        now = time.monotonic()
+        self._full_since = self._full_since or now
+        left = self._full_since + self._client.config.missing_blocks_timeout - now
+        if left <= 0:
+            raise self._giving_up(lost) from lost
+        await self._events.put(WaitingForCache(lost.hop.peer_id, left))
+        if not self._client.has_alternative(lost.hop):
+            await self._client.wait_for_news()
+
     async def _reattach(self, link: HopLink, lost: HopLost) -> bool:
         """Whether the hop still holds the session and takes a new stream for it."""
         if isinstance(lost, HopRefused | HopSilent | HopCorrupt) or not link.has("resume"):
             return False
+        cause = lost.__cause__
+        if isinstance(cause, RemoteError) and (cause.code != CODE_INVALID or self._losses > 1):
+            return False  # it ended the session itself, and would again
         try:
             await self._client.open_link(link, resume=True)
         except HopLost:
