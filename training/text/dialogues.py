@@ -323,7 +323,8 @@ TURNS = {
 SHORT = {1: 60, 2: 14, 3: 10, 4: 8, 6: 5, 8: 2, 12: 1}  # turns, and how often
 LONG = {2: 22, 3: 22, 4: 18, 5: 12, 6: 10, 8: 8, 12: 4, 18: 2}
 # What a dialogue is about decides how often each kind of turn comes, and how long it is.
-MOODS: tuple[tuple[float, dict[str, float], dict[int, float]], ...] = (
+Mood = tuple[float, dict[str, float], dict[int, float]]
+MOODS: tuple[Mood, ...] = (
     (5.0, {"explain": 9, "small_talk": 1.5, "refuse": 2}, SHORT),
     (1.0, {"explain": 9, "small_talk": 1, "refuse": 1}, LONG),
     (3.0, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}, LONG),
@@ -334,12 +335,17 @@ MOODS: tuple[tuple[float, dict[str, float], dict[int, float]], ...] = (
 )  # fmt: skip
 
 
-def dialogue(rng: random.Random) -> list[Message]:
+# Later, when looking things up in the dialogue is learned, spelling and sums need more practice.
+LATER = 34_816  # dialogues: 68 pools
+MOODS_LATER: tuple[Mood, ...] = (*MOODS, (6.0, {"skill": 1}, {1: 5, 2: 3, 3: 1}))
+
+
+def dialogue(rng: random.Random, moods: tuple[Mood, ...] = MOODS) -> list[Message]:
     """One whole dialogue of 1 to about 20 turns."""
     chat = Chat(rng)
     if rng.random() < 0.15:
         chat.messages.append({"role": "system", "content": rng.choice(_SYSTEM)})
-    _, mood, lengths = rng.choices(MOODS, [weight for weight, _, _ in MOODS])[0]
+    _, mood, lengths = rng.choices(moods, [weight for weight, _, _ in moods])[0]
     turns = rng.choices(list(lengths), list(lengths.values()))[0]
     first = len(chat.messages)
     while len(chat.messages) < first + 2 * turns:
@@ -357,5 +363,6 @@ def dialogues(seed: int, start: int = 0) -> Iterator[list[Message]]:
     """Dialogues without end; number n is the same for a seed wherever the stream starts."""
     number = start
     while True:
-        yield dialogue(random.Random(f"{seed}/{number}"))
+        moods = MOODS if number < LATER else MOODS_LATER
+        yield dialogue(random.Random(f"{seed}/{number}"), moods)
         number += 1
