@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import itertools
 import random
 import time
-import uuid
 from array import array
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -131,6 +131,8 @@ class InferenceSession:
         self._state = SessionState.NEW
         self._epoch = 0
         self._salt = random.getrandbits(32)
+        # Unique within the session, which is all that nodes ask; a syscall per token is not free.
+        self._step_ids = map(str, itertools.count())
         self._entry = asyncio.Lock()  # chunks enter the first hop in order
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_AHEAD)
         self._producer: asyncio.Task[None] | None = None  # of the newest reply
@@ -292,7 +294,7 @@ class InferenceSession:
     def _empty_step(self, link: HopLink) -> Step:
         metadata = StepMetadata(
             session_id=link.session_id,
-            step_id=uuid.uuid4().hex,
+            step_id=next(self._step_ids),
             start_from_position=link.position,
             epoch=self._epoch,
         )
@@ -361,7 +363,7 @@ class InferenceSession:
         carries on itself under the same step id, so that nothing is computed twice.
         """
         links = self._links[: chunk.last_hop + 1]
-        step_id = uuid.uuid4().hex
+        step_id = next(self._step_ids)
         async with self._entry:
             hidden_states = await self._embed(chunk)
             for link in links:  # those that hold more are rewound by this very step
