@@ -44,7 +44,8 @@ class InProcessSwarm:
         self._handlers: dict[PeerId, NodeHandler] = {}
         self._records: dict[tuple[str, PeerId], tuple[NodeInfo, float]] = {}
         self._stopped: dict[PeerId, asyncio.Event] = {}
-        self._streams: dict[PeerId, set[_Stream]] = {}
+        # Ordered, so that a seed always tells the same story.
+        self._streams: dict[PeerId, dict[_Stream, None]] = {}
         self._dead: set[PeerId] = set()
         self._names = 0
 
@@ -126,10 +127,10 @@ class InProcessSwarm:
         self._handlers[peer_id] = handler
 
     def register(self, stream: _Stream) -> None:
-        self._streams.setdefault(stream.target, set()).add(stream)
+        self._streams.setdefault(stream.target, {})[stream] = None
 
     def unregister(self, stream: _Stream) -> None:
-        self._streams.get(stream.target, set()).discard(stream)
+        self._streams.get(stream.target, {}).pop(stream, None)
 
     def store(self, prefix: str, info: NodeInfo, lifetime: float) -> None:
         if info.peer_id in self._dead:

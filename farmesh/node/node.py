@@ -225,9 +225,10 @@ class FarNode:
         return self._network.transport.peer_id
 
     async def _ping(self, peer_id: PeerId) -> float | None:
-        try:
-            return await self._network.transport.ping(peer_id)
-        except TransportError:
+        try:  # within a limit: this node's own announcement waits for it
+            async with asyncio.timeout(self.config.push_timeout):
+                return await self._network.transport.ping(peer_id)
+        except (TransportError, TimeoutError):
             return None
 
     async def _keep_balanced(self) -> None:

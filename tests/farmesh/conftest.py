@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.models import Oracle, Shape, make_checkpoint
+pytest.register_assert_rewrite("tests.farmesh.harness", "tests.farmesh.simulation")
+
+from tests.models import Oracle, Shape, make_checkpoint  # noqa: E402 - after the line above
 
 
 @pytest.fixture(scope="session", autouse=True)
