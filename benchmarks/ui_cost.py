@@ -101,7 +101,7 @@ async def serve(port: int) -> None:
     from chat.settings import ChatSettings, ServerSettings
     from chat.store import ChatStore
 
-    tokenizer = AutoTokenizer.from_pretrained(GUIDE)
+    tokenizer = AutoTokenizer.from_pretrained(GUIDE, model_max_length=1_000_000)
     client = SteadyClient(tokenizer.encode(SENTENCE, add_special_tokens=False))
 
     async def open_engine(_: Backend) -> Engine:
@@ -172,7 +172,7 @@ def turn(page: Any, number: int) -> tuple[float, float]:
 def chat_with_turns(page: Any, turns: int) -> None:
     """Open a chat in which so many turns are there already."""
     messages = [
-        {"role": role, "text": SENTENCE * 12}
+        {"role": role, "text": SENTENCE * 4}
         for _ in range(turns)
         for role in ("user", "assistant")
     ]

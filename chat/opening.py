@@ -62,8 +62,13 @@ async def _open(
     peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
     backend.join = _join_command(model, peers)
     backend.status = "Joining the swarm"
+    # An own node that was lost is being started again right now: look for it often, wait longer.
+    healing = {"ban_seconds": 1.0, "missing_blocks_timeout": 60.0} if swarm is not None else {}
     config = ClientConfig(
-        checkpoint=model.checkpoint_path, initial_peers=peers, dht_prefix=model.dht_prefix
+        checkpoint=model.checkpoint_path,
+        initial_peers=peers,
+        dht_prefix=model.dht_prefix,
+        **healing,
     )
     client = await asyncio.to_thread(client_class, config)
     await stack.enter_async_context(client)

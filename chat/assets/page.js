@@ -29,9 +29,9 @@
   };
   const press = (id) => { const b = byId(id); (b?.matches("button") ? b : b?.querySelector("button"))?.click(); };
 
+  const tellChat = () => setValue($("#fm-chat-id textarea, #fm-chat-id input"), chatId);
   const attach = async () => {
-    const field = $("#fm-chat-id textarea, #fm-chat-id input");
-    setValue(field, chatId);
+    tellChat();
     await new Promise((done) => setTimeout(done, 30)); // Gradio takes the value in its next tick
     press("fm-attach");
   };
@@ -87,16 +87,26 @@
     log.addEventListener("scroll", () => {
       follow = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
     }, { passive: true });
-    const end = () => { if (follow) log.scrollTop = log.scrollHeight; };
-    new MutationObserver(() => { harmless(log); end(); }).observe(log, { childList: true, subtree: true, characterData: true });
+    let waiting = false;
+    const end = () => {
+      if (waiting || !follow) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; if (follow) log.scrollTop = log.scrollHeight; });
+    };
+    // Only what has changed is looked at: the cost of a token must not grow with the chat.
+    new MutationObserver((changes) => {
+      const seen = new Set(changes.map(({ target }) => target.nodeType === 1 ? target : target.parentElement));
+      for (const place of seen) if (place) harmless(place);
+      end();
+    }).observe(log, { childList: true, subtree: true, characterData: true });
     new ResizeObserver(end).observe(log);
     end();
   };
 
   // --- model output is data: what the sanitiser leaves of forms and remote images ------------
   const FORBIDDEN = ".message form, .message input:not([type=checkbox][disabled]), .message iframe, .message object, .message embed, .message video, .message audio, .message img:not([src^='data:']):not([src^='./']):not([src^='blob:'])";
-  const harmless = (log) => {
-    for (const node of log.querySelectorAll(FORBIDDEN)) {
+  const harmless = (place) => {
+    for (const node of place.querySelectorAll(FORBIDDEN)) {
       if (node.closest("button, .icon-button, .avatar-container, .fm-welcome")) continue;
       const words = node.tagName === "IMG" ? `[image not loaded: ${node.getAttribute("src") || ""}]` : node.outerHTML;
       node.replaceWith(document.createTextNode(words));
@@ -157,6 +167,7 @@
     const ready = () => {
       if (!byId("fm-attach") || !$("#fm-chat-id textarea, #fm-chat-id input") || !byId("fm-log")) return false;
       byId("fm-first")?.remove();
+      tellChat(); // at once: somebody may send before anything else has happened
       keepEnd(byId("fm-log"));
       $("#fm-live [role=log]")?.setAttribute("aria-live", "off"); // read out once, when complete
       new MutationObserver(saveSoon).observe(byId("fm-history"), { childList: true, subtree: true, characterData: true });
