@@ -38,3 +38,10 @@ def grouped_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def grouped_oracle(grouped_checkpoint: Path) -> Oracle:
     return Oracle(grouped_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    """Three blocks, hidden size 32: as small as it gets while every mistake changes the text."""
+    shape = Shape(blocks=3, hidden=32, heads=2, kv_heads=1, vocab=64, context=128, seed=3)
+    return Oracle(make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "judge", shape))

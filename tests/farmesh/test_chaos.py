@@ -14,18 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.farmesh.simulation import FAULTS, World, run
-from tests.models import Oracle, Shape, make_checkpoint
+from tests.models import Oracle
 
 RUNS = int(os.environ.get("FARMESH_CHAOS_RUNS", "1000"))
 ONE = os.environ.get("FARMESH_CHAOS_SEED")
 CHUNK = 50
-
-
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
-    """Three blocks, hidden size 32: as small as it gets while every mistake changes the text."""
-    shape = Shape(blocks=3, hidden=32, heads=2, kv_heads=1, vocab=64, context=128, seed=3)
-    return Oracle(make_checkpoint(tmp_path_factory.mktemp("chaos") / "chaos", shape))
 
 
 async def trouble(world: World) -> None:
