@@ -8,6 +8,7 @@ import importlib
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from chat.backend import Backend, Engine
@@ -62,14 +63,11 @@ async def _open(
     peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
     backend.join = _join_command(model, peers)
     backend.status = "Joining the swarm"
-    # An own node that was lost is being started again right now: look for it often, wait longer.
-    healing = {"ban_seconds": 1.0, "missing_blocks_timeout": 60.0} if swarm is not None else {}
     config = ClientConfig(
-        checkpoint=model.checkpoint_path,
-        initial_peers=peers,
-        dht_prefix=model.dht_prefix,
-        **healing,
+        checkpoint=model.checkpoint_path, initial_peers=peers, dht_prefix=model.dht_prefix
     )
+    if swarm is not None:  # an own node that was lost is being started again right now
+        config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)
     client = await asyncio.to_thread(client_class, config)
     await stack.enter_async_context(client)
     template = model.chat_template.read_text("utf-8") if model.chat_template else None
