@@ -630,7 +630,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     try:
-        return asyncio.run(_until_ended(_RUN[arguments.command](arguments)))
+        import uvloop  # comes with hivemind; a third less work per message
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_until_ended(_RUN[arguments.command](arguments)))
     except FarMeshError as error:
         _note(str(error))
         return EXIT_WRONG

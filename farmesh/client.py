@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedConfig
@@ -30,7 +31,7 @@ from farmesh.errors import (
 from farmesh.link import HopLink
 from farmesh.model import HeadBatcher, NextToken, Stem
 from farmesh.p2p import libp2p_network
-from farmesh.routing import RouteHints, find_route
+from farmesh.routing import DEFAULT_RTT, RouteHints, find_route
 from farmesh.sampling import SamplingRow
 from farmesh.session import InferenceSession
 from farmesh.transport import Network, NetworkFactory, run_until
@@ -47,6 +48,8 @@ _RETRY_SECONDS = 0.5  # between tries of nodes that did not answer
 _REFUSED_SECONDS = 1.0  # a node that was full is left alone for this long
 _OPEN_TRIES = 3  # of a stream that drops while it is opened
 _MAX_BAN_SECONDS = 300.0
+_PINGS_KEPT = 8  # per node
+_PUSH_SECONDS = 0.002  # what handing a step to the next hop costs more than answering
 _PING_LIMIT = 32  # nodes measured per look
 _DIRECT_EMBED = 16  # tokens; more are embedded in the worker thread
 
@@ -85,6 +88,7 @@ class FarMeshClient:
         self._look_now = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._rtts: dict[PeerId, float] = {}
+        self._pings: dict[PeerId, deque[float]] = {}
         self._silent: set[PeerId] = set()  # did not answer the last ping
         self._bans: dict[PeerId, _Ban] = {}
         self._block_seconds: dict[PeerId, float] = {}  # per decode step and block, smoothed
@@ -249,7 +253,10 @@ class FarMeshClient:
             self._silent.add(peer_id)
         else:
             self._silent.discard(peer_id)
-            self._rtts[peer_id] = _smooth(self._rtts.get(peer_id), rtt)
+            recent = self._pings.setdefault(peer_id, deque(maxlen=_PINGS_KEPT))
+            recent.append(rtt)
+            # The least of several is the network's part; a busy node's is in its step times.
+            self._rtts[peer_id] = min(recent)
 
     # --- routes (for sessions) ------------------------------------------------------------------
 
@@ -341,16 +348,30 @@ class FarMeshClient:
                     raise
                 resume = True
 
-    async def is_alive(self, peer_id: PeerId) -> bool:
-        """Whether a node's engine (not just its daemon) answers."""
-        if self._network is None:
+    def should_push(self, before: HopLink, after: HopLink) -> bool:
+        """Whether a hop should hand its output straight to the next one.
+
+        A push saves the way over this client, half a round trip in and out, and takes the way
+        between the hops; on one machine or in one room carrying it over the client is faster.
+        """
+        if not (self.config.use_push and before.has("push_ack") and after.has("push_ack")):
             return False
+        source, target = before.hop.peer_id, after.hop.peer_id
+        over_client = self._rtts.get(source, DEFAULT_RTT) + self._rtts.get(target, DEFAULT_RTT)
+        node = self._snapshot.node(source)
+        direct = node.next_pings.get(target) if node is not None else None
+        direct = over_client / 2 if direct is None else direct
+        return (over_client - direct) / 2 > _PUSH_SECONDS
+
+    async def ask(self, peer_id: PeerId) -> Mapping[str, Any] | None:
+        """What a node's engine (not just its daemon) says of itself; None when it is silent."""
+        if self._network is None:
+            return None
         try:
             async with asyncio.timeout(self.config.silence_timeout):
-                await self._network.transport.info(peer_id, "")
+                return await self._network.transport.info(peer_id, "")
         except (TransportError, TimeoutError):
-            return False
-        return True
+            return None
 
     def observe(self, link: HopLink, reply: StepReply, chunk: Chunk, patience: _Patience) -> None:
         """Learn from a reply how fast a hop is."""

@@ -298,6 +298,7 @@ class _Transport:
         started = time.perf_counter()
         await self._swarm.travel(peer_id)
         self._swarm.handler(peer_id)
+        await self._swarm.travel(self.peer_id)
         return time.perf_counter() - started
 
     async def serve(self, handler: NodeHandler) -> None:

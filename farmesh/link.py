@@ -47,7 +47,6 @@ class HopLink:
         self.extensions = extensions
         self.session_id = uuid.uuid4().hex
         self.position = 0
-        self.seconds_per_token: float | None = None  # observed decode steps, smoothed
         self.last_heard = time.monotonic()
         self.failure: HopLost | None = None
         self._prefix = prefix

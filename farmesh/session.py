@@ -15,10 +15,11 @@ import itertools
 import random
 import time
 from array import array
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -56,7 +57,6 @@ from farmesh.sampling import SamplingRow, uniform
 from farmesh.wire import (
     CODE_BUSY,
     CODE_INVALID,
-    THREE_TENSORS,
     NextServer,
     Step,
     StepMetadata,
@@ -413,11 +413,11 @@ class InferenceSession:
         self, chunk: Chunk, step_id: str, hidden_states: torch.Tensor, links: list[HopLink]
     ) -> Step:
         """The message for ``links[0]``, which pushes to those of the others that can take it."""
-        first, *others = links
+        first = links[0]
         targets: list[NextServer] = []
-        if self._client.config.use_push and not self._relay_only and first.has("push_ack"):
-            for link in others:
-                if not link.has("push_ack"):
+        if not self._relay_only:
+            for before, link in pairwise(links):
+                if not self._client.should_push(before, link):
                     break
                 targets.append(NextServer(link.hop.peer_id, link.session_id, link.hop.span))
         metadata = StepMetadata(
@@ -427,7 +427,6 @@ class InferenceSession:
             next_servers=tuple(targets),
             push_ack=bool(targets),
             epoch=self._epoch,
-            args_structure=THREE_TENSORS,
         )
         return Step(hidden_states, metadata)
 
@@ -650,11 +649,12 @@ class _Patience:
         self._client = client
         self._links = links
         self.started = time.monotonic()
-        self._deadline = client.step_deadline(links[0], chunk.end - chunk.start)
+        self._tokens = chunk.end - chunk.start
+        self._deadline = client.step_deadline(links[0], self._tokens)
         self._asked = self.started
 
     async def check(self) -> None:
-        """Raises: HopSilent."""
+        """Raises: HopSilent, or HopRefused when the reason is that the node is full."""
         now = time.monotonic()
         heard = max(self._links[0].last_heard, self._asked)
         if now - heard > self._client.config.silence_timeout:
@@ -662,14 +662,18 @@ class _Patience:
             await self._ask_all()
         slow = now - max(self.started, self._links[0].last_heard)
         if slow > self._deadline and self._client.has_alternative(self._links[0].hop):
-            await self._ask_all()  # perhaps it only waits for a push to one that hangs
+            first, *_ = await self._ask_all()  # it may only wait for a push to one that hangs
+            room = first.get("cache_tokens_available")
+            if isinstance(room, int) and room < self._tokens:
+                raise HopRefused(self._links[0].hop, "its KV cache is full", CODE_BUSY)
             raise HopSilent(self._links[0].hop, f"it takes longer than {self._deadline:.1f} s")
 
-    async def _ask_all(self) -> None:
+    async def _ask_all(self) -> list[Mapping[str, Any]]:
         """The hop waited for may itself wait for a push to the one behind it: ask them all."""
-        alive = await asyncio.gather(
-            *(self._client.is_alive(link.hop.peer_id) for link in self._links)
+        answers = await asyncio.gather(
+            *(self._client.ask(link.hop.peer_id) for link in self._links)
         )
-        for link, answered in zip(self._links, alive, strict=True):
-            if not answered:
+        for link, answer in zip(self._links, answers, strict=True):
+            if answer is None:
                 raise HopSilent(link.hop, "it does not answer")
+        return [answer for answer in answers if answer is not None]

@@ -284,6 +284,8 @@ def parse_chain(uid: str, prefix: str) -> Span:
 
 def encode_tensor(tensor: torch.Tensor) -> runtime_pb2.Tensor:
     """Raw little-endian bytes, compression NONE (what upstream uses in practice)."""
+    if tensor is _NO_PROMPTS or tensor is _NO_HYPO_IDS:  # two of three slots, nearly always
+        return _ENCODED_DUMMIES[id(tensor)]
     data = tensor.detach().cpu().contiguous()
     raw = data.view(torch.int16) if data.dtype == torch.bfloat16 else data
     return runtime_pb2.Tensor(
@@ -336,6 +338,14 @@ def _decompress(message: runtime_pb2.Tensor, elements: int) -> torch.Tensor:
 
 _NO_PROMPTS = torch.empty(0)
 _NO_HYPO_IDS = torch.empty(0, dtype=torch.int64)
+_ENCODED_DUMMIES = {
+    id(dummy): runtime_pb2.Tensor(
+        compression=runtime_pb2.CompressionType.NONE,
+        size=(0,),
+        dtype=str(dummy.dtype).removeprefix("torch."),
+    )
+    for dummy in (_NO_PROMPTS, _NO_HYPO_IDS)
+}
 # The (args, kwargs) skeleton of three positional tensors that reference clients send.
 THREE_TENSORS: Any = ((b"__T0", b"__T1", b"__T2"), {})
 
@@ -398,20 +408,29 @@ def decode_step(request: runtime_pb2.ExpertRequest, *, max_elements: int) -> Ste
     metadata_map = unpack_map(request.metadata)
     if not 1 <= len(request.tensors) <= MAX_TENSORS:
         raise ProtocolError(f"a step takes 1 to {MAX_TENSORS} tensors")
-    tensors = [decode_tensor(tensor, max_elements=max_elements) for tensor in request.tensors]
-    hidden_states = tensors[0]
+    # Prompts and hypo_ids are left empty in nearly every message: nothing to decode then.
+    prompts, hypo_ids = _NO_PROMPTS, _NO_HYPO_IDS
+    hidden_states = decode_tensor(request.tensors[0], max_elements=max_elements)
+    if len(request.tensors) > 1 and not _is_empty(request.tensors[1]):
+        prompts = decode_tensor(request.tensors[1], max_elements=max_elements)
+    if len(request.tensors) > 2:
+        if request.tensors[2].dtype != "int64":
+            raise ProtocolError("hypo_ids must be int64")
+        if not _is_empty(request.tensors[2]):
+            hypo_ids = decode_tensor(request.tensors[2], max_elements=max_elements)
     if hidden_states.dim() != 3 or not hidden_states.is_floating_point():
         raise ProtocolError("hidden_states must be [batch, tokens, hidden] of a float type")
-    hypo_ids = tensors[2] if len(tensors) > 2 else _NO_HYPO_IDS
-    if hypo_ids.dtype != torch.int64:
-        raise ProtocolError("hypo_ids must be int64")
     return Step(
         hidden_states=hidden_states,
         metadata=StepMetadata.from_map(metadata_map),
         uid=request.uid,
-        prompts=tensors[1] if len(tensors) > 1 else _NO_PROMPTS,
+        prompts=prompts,
         hypo_ids=hypo_ids,
     )
+
+
+def _is_empty(message: runtime_pb2.Tensor) -> bool:
+    return not message.buffer and tuple(message.size) == (0,)
 
 
 def encode_reply(reply: StepReply) -> runtime_pb2.ExpertResponse:
