@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from chat.conversation import Message
+from chat.words import ChatError
 from farmesh.errors import ContextOverflow
 
 KEPT_AFTER_OVERFLOW = 0.7  # share of the room that is filled after old turns left; else the
@@ -46,8 +49,12 @@ class PromptBuilder:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False)) if text else ()
 
     def prompt(self, system: str, messages: Sequence[Message]) -> tuple[int, ...]:
-        """All ids up to where the next reply begins."""
-        wanted = tuple(messages)
+        """All ids up to where the next reply begins.
+
+        Raises:
+            ChatError: the model's chat template refuses the conversation.
+        """
+        wanted = merged(messages)
         replies = [i for i, message in enumerate(wanted) if message.token_ids]
         ends = [*replies, len(wanted)]
         known = (i for i, end in enumerate(ends) if (system, wanted[:end]) in self._memo)
@@ -86,17 +93,44 @@ class PromptBuilder:
         return ids
 
     def _render(self, system: str, messages: Sequence[Message], marked: int | None) -> str:
-        turns = [{"role": "system", "content": system}] if system else []
-        turns += [
+        turns = [
             {"role": m.role, "content": self._mark if i == marked else m.text}
             for i, m in enumerate(messages)
         ]
+        if not system:
+            return self._apply(turns)
+        try:
+            return self._apply([{"role": "system", "content": system}, *turns])
+        except ChatError:  # some models (Gemma, early Mistral) know no system role
+            if not turns:
+                raise
+            first = turns[0] | {"content": f"{system}\n\n{turns[0]['content']}"}
+            return self._apply([first, *turns[1:]])
+
+    def _apply(self, turns: list[dict[str, str]]) -> str:
         kwargs = {"chat_template": self._template} if self._template else {}
-        return str(
-            self._tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True, **kwargs
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=True, **kwargs
+                )
             )
-        )
+        except TemplateError as error:
+            raise ChatError(f"The model's chat template refuses this chat: {error}") from None
+
+
+def merged(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Join neighbours of one role: many chat templates insist that the roles alternate.
+
+    A reply that was stopped before its first word leaves two messages of the person in a row.
+    """
+    joined: list[Message] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role:
+            joined[-1] = Message(message.role, f"{joined[-1].text}\n\n{message.text}")
+        else:
+            joined.append(message)
+    return tuple(joined)
 
 
 def fit(

@@ -150,7 +150,7 @@ def _sidebar(options: PageOptions) -> None:
     with gr.Column(elem_id="fm-side", scale=0, min_width=0):
         _drawn(
             '<div class="fm-brand"><img src="./farmesh/assets/icon.svg" alt="" width="34" '
-            'height="34"><span>FarMesh</span></div>',
+            'height="34"><h1>FarMesh</h1></div>',
         )
         # A new chat's id is the browser's to choose, so chat/assets/page.js listens to this one.
         gr.Button("New chat", elem_id="fm-new", size="md")

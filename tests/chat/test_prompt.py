@@ -9,6 +9,7 @@ import pytest
 
 from chat.conversation import Message
 from chat.prompt import PromptBuilder, fit
+from chat.words import ChatError
 from farmesh.errors import ContextOverflow
 
 
@@ -64,3 +65,20 @@ def test_what_never_fits_is_refused_with_its_size(tokenizer: Any) -> None:
         reserve=20,
     )
     assert fitted.first_kept == 2
+
+
+STRICT = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}[{{ m.content }}]{% endfor %}"
+)
+
+
+def test_strict_templates_work_after_a_stopped_reply_and_with_a_system_prompt(
+    tokenizer: Any,
+) -> None:
+    """Mistral's and Gemma's templates raise on two user messages in a row and on a system role."""
+    builder = PromptBuilder(tokenizer, STRICT)
+    ids = builder.prompt("be kind", [Message("user", "one"), Message("user", "two")])
+    assert tokenizer.decode(ids) == "[be kind\n\none\n\ntwo]"
+    with pytest.raises(ChatError, match="roles must alternate"):
+        builder.prompt("", [Message("assistant", "first")])
