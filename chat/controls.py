@@ -50,10 +50,6 @@ MAX_PRESETS = 50
 NUMBERS = (*(knob.name for knob in KNOBS), "max_new_tokens")
 
 
-def neutral(max_new_tokens: int) -> SamplingParams:
-    return SamplingParams(max_new_tokens=max_new_tokens)
-
-
 def preset(name: str, own: SamplingParams) -> SamplingParams:
     """The values of a preset; an unknown name means the model's own."""
     if name not in PRESETS:

@@ -168,9 +168,6 @@ class Conversation:
         at = parent.children.index(node_id) + by
         parent.chosen = parent.children[min(max(at, 0), len(parent.children) - 1)]
 
-    def clear(self) -> None:
-        self._nodes = {ROOT: _Node(None, ROOT)}
-
     def _walk(self) -> Iterator[Entry]:
         node = self._nodes[ROOT]
         while node.chosen is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from chat import words
 from chat.conversation import Entry
@@ -168,7 +168,3 @@ def queued(view: ChatView) -> str:
     """The messages that wait behind the running reply."""
     rows = Markup("").join(Markup("<li>{}</li>").format(text[:200]) for text in view.queued)
     return Markup('<ul class="fm-queued" aria-label="Waiting">{}</ul>').format(rows) if rows else ""
-
-
-def plain(text: str) -> str:
-    return str(escape(text))

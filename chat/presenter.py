@@ -51,19 +51,16 @@ class ReplyView:
 class Presenter:
     """Takes the events of one reply in order; ``view`` is what to show now."""
 
-    def __init__(self, stream: TextStream, *, now: float, text: str = "") -> None:
+    def __init__(self, stream: TextStream, *, text: str = "") -> None:
         self._stream = stream
         self._parts = [text]
-        self._started = now
         self._token_times: list[float] = []  # of the last SPEED_WINDOW seconds
         self._status = "Looking for a route through the swarm"
         self._phase = Phase.QUEUED
         self._progress: float | None = None
         self.route: Route | None = None
         self.token_ids: list[int] = []
-        self.reused = 0
         self.reroutes = 0
-        self.first_token: float | None = None  # when it came, on the caller's clock
         self.finished: FinishReason | None = None
         self.stats: GenerationStats | None = None
 
@@ -130,7 +127,6 @@ class Presenter:
         return self._stream.text_beyond_tokens
 
     def _prefill(self, done: int, total: int, reused: int) -> None:
-        self.reused = reused
         self._progress = done / total if total else None
         known = f", {words.number(reused)} remembered" if reused else ""
         self.say(
@@ -140,8 +136,6 @@ class Presenter:
     def _token(self, token_id: int, now: float) -> None:
         self.token_ids.append(token_id)
         self._parts.append(self._stream.push(token_id))
-        if self.first_token is None:
-            self.first_token = now
         times = self._token_times
         times.append(now)
         while times[0] < now - SPEED_WINDOW:

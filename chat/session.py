@@ -19,7 +19,7 @@ from chat.conversation import Conversation, Entry, Message
 from chat.limits import Line, TurnRate
 from chat.presenter import Phase, Presenter, ReplyView
 from chat.prompt import Prompt, PromptBuilder, fit
-from chat.words import ChatError, Forward, Notice
+from chat.words import ChatError, Notice
 from farmesh.core import FinishReason, Route, SamplingParams
 from farmesh.errors import FarMeshError, SessionClosed
 from farmesh.text import TextStream
@@ -274,10 +274,11 @@ class Chat:
         self._notice = None
         self._transcript_changed()
 
-    def restore(self, conversation: Conversation) -> None:
+    def restore(self, conversation: Conversation, system: str = "") -> None:
         """Take a conversation that the browser kept; only into an empty chat."""
         if not self._entries and not self.running:
             self.conversation = conversation
+            self.system = system
             self._transcript_changed()
 
     async def stop(self, note: str = "stopped") -> tuple[str, ...]:
@@ -328,11 +329,8 @@ class Chat:
         self.last_used = self._clock()
         self.system = request.system
         self._notice, self._status = None, ""
-        presenter = Presenter(TextStream(_NoText()), now=self._clock(), text="")
-        if continues is not None:
-            presenter = Presenter(
-                TextStream(_NoText()), now=self._clock(), text=self._known(continues).text
-            )
+        begun = self._known(continues).text if continues is not None else ""
+        presenter = Presenter(TextStream(_NoText()), text=begun)
         turn = _Turn(request, parent, presenter, continues, replaced)
         self._turn = turn
         self._transcript_changed()
@@ -409,7 +407,7 @@ class Chat:
         turn.begin_ids = builder.reply_ids(begun) if begun else builder.encode(text)
         stream = TextStream(engine.tokenizer, turn.request.params.stop, context=turn.begin_ids)
         status = turn.presenter.view.status
-        turn.presenter = Presenter(stream, now=self._clock(), text=text)
+        turn.presenter = Presenter(stream, text=text)
         turn.presenter.say(status, Phase.QUEUED)
         messages = self.conversation.path_to(turn.parent)
         return self._fit(engine, messages, turn.request, turn.begin_ids, self._first_index())
@@ -583,9 +581,3 @@ class _NoText:
 
     def decode(self, token_ids: list[int], **_: bool) -> str:
         return ""
-
-
-def refused(error: FarMeshError) -> Notice:
-    """The notice for something that was refused before anything was sent."""
-    notice = words.explain(error)
-    return replace(notice, forward=Forward.EDIT)

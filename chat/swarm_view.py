@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from chat import words
 from chat.backend import Backend, Stage
@@ -107,8 +107,3 @@ def _join(command: str) -> Markup:
         "<p>On any machine that reaches this one, run:</p>"
         '<pre><code>{}</code></pre><button type="button" data-copy>Copy</button></details>'
     ).format(command)
-
-
-def dot(text: str, tone: str) -> Markup:
-    """A line with a coloured dot before it."""
-    return Markup('<span class="fm-dot {}"></span>{}').format(tone, escape(text))

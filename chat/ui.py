@@ -325,7 +325,7 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     }
     quick: dict[str, Any] = {"inputs": parts.inputs, "outputs": said, "queue": False, **quiet}
 
-    attach.click(**watch)
+    attach.click(**{**watch, "fn": page.attach, "outputs": [*parts.drawn, parts.system]})
     gr.on([parts.box.submit, send.click], page.send, trigger_mode="once", **quick).then(**watch)
     parts.stop.click(page.stop, **quick)
     parts.history.edit(page.edit, **quick).then(**watch)

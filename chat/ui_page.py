@@ -110,6 +110,16 @@ class Page:
 
     # --- watching ----------------------------------------------------------------------------
 
+    async def attach(self, values: Values, request: gr.Request) -> AsyncIterator[Updates]:
+        """Show another chat, or the same one after a reload: its system prompt comes along."""
+        try:
+            yield {self._parts.system: self._chat(values, request).system}
+        except FarMeshError as error:
+            yield {self._parts.notice: self._said(error)}
+        else:
+            async for updates in self.watch(values, request):
+                yield updates
+
     async def watch(self, values: Values, request: gr.Request) -> AsyncIterator[Updates]:
         """Draw the chat, and follow its reply until it rests. A newer watcher takes over."""
         tab, number = str(request.session_hash), next(self._numbers)

@@ -74,12 +74,13 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
         try:
             data = await request.json()
             conversation = Conversation.from_data(data.get("messages"))
+            system = str(data.get("system") or "")
             chat = store.open(chat_id, person_of(request.headers.get("cookie")))
         except ChatError:
             raise HTTPException(404) from None
         except (ValueError, AttributeError):
             raise HTTPException(400, "This is not an exported conversation.") from None
-        chat.restore(conversation)
+        chat.restore(conversation, system)
         return {"messages": len(chat.view.entries)}
 
     @app.post("/farmesh/leave")

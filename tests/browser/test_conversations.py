@@ -61,6 +61,21 @@ def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
     tab.wait_idle(replies=2)
 
 
+def test_system_prompt_belongs_to_its_chat(tab: Tab) -> None:
+    """One chat's instructions stayed in force in the next one."""
+    tab.tune()
+    system = tab.page.locator("#fm-system textarea")
+    system.fill("You are a pirate.")
+    tab.page.wait_for_timeout(200)
+    tab.send("Hello")
+    tab.wait_idle(replies=1)
+    tab.until(lambda: len(titles(tab)) == 1)
+    tab.page.locator("#fm-new").click()
+    expect(system).to_have_value("")
+    tab.page.locator(".fm-open").first.click()
+    expect(system).to_have_value("You are a pirate.")
+
+
 def test_export_and_import(tab: Tab, tmp_path: Path) -> None:
     tab.send("What is a node?")
     tab.wait_idle(replies=1)

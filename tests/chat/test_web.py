@@ -110,11 +110,16 @@ async def test_browser_brings_a_chat_back_once(http: httpx.AsyncClient, store: C
     """A restart of the app lost every conversation (gradio#10559)."""
     chat_id, person = new_id(), new_id()
     http.cookies.set(PERSON_COOKIE, person)
-    kept = {"messages": [{"role": "user", "text": "a\tb"}, {"role": "assistant", "text": "c"}]}
+    kept = {
+        "system": "be kind",
+        "messages": [{"role": "user", "text": "a\tb"}, {"role": "assistant", "text": "c"}],
+    }
     for _ in range(2):
         answer = await http.post(f"/farmesh/chat/{chat_id}", json=kept)
         assert answer.json() == {"messages": 2}
-    assert store.open(chat_id, person).view.entries[0].message.text == "a\tb"
+    chat = store.open(chat_id, person)
+    assert chat.view.entries[0].message.text == "a\tb"
+    assert chat.system == "be kind"
     for wrong in ([], {}, {"messages": "x"}, {"messages": [{"role": "system", "text": ""}]}):
         answer = await http.post(f"/farmesh/chat/{new_id()}", json=wrong)
         assert answer.status_code == 400
