@@ -132,6 +132,7 @@ class _Answer:
         self._person = person_of(headers.get("cookie"))
         forwarded = headers.get("x-forwarded-proto", scope.get("scheme", "http"))
         self._secure = forwarded.split(",")[0].strip() == "https"
+        self._ours = scope["path"].startswith("/farmesh/")
         self._start: Message | None = None  # held back while the page is collected
         self._html = b""
 
@@ -159,6 +160,8 @@ class _Answer:
         headers["referrer-policy"] = "no-referrer"
         headers["permissions-policy"] = "camera=(), geolocation=(), microphone=()"
         headers["content-security-policy"] = policy(self._nonce, embedded=self._guard._embedded)
+        if self._ours:  # asked for again each time: a new version must not meet an old script
+            headers["cache-control"] = "no-cache"
         if is_page:
             headers["cache-control"] = "no-store"
             if not self._person:

@@ -86,7 +86,9 @@ class ChatStore:
         Raises:
             ChatError: no id, or somebody else's chat.
         """
-        if not is_id(chat_id) or not person:
+        if not person:
+            raise ChatError("This page needs a cookie to keep your chats yours: allow it, reload.")
+        if not is_id(chat_id):
             raise ChatError("This page has lost its chat; reload it.")
         chat = self._chats.get(chat_id)
         if chat is None:

@@ -56,7 +56,7 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
         html = ""
         if (snapshot := store.backend.snapshot) is not None:
             html = block_map(snapshot, [route] if route else [], join=store.backend.join)
-        return {"text": text, "tone": tone, "html": html}
+        return {"text": text, "tone": tone, "html": html, "known": mine is not None}
 
     @app.get("/farmesh/chat/{chat_id}")
     async def export(chat_id: str, request: Request) -> dict[str, Any]:

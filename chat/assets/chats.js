@@ -51,7 +51,11 @@ window.farmeshChats = ({ browser, tab, open, freshId, current }) => {
       const answer = await fetch(`./farmesh/chat/${id}`);
       if (!answer.ok) return;
       const data = await answer.json();
-      if (data.messages.length) keep(id, data);
+      if (!data.messages.length) return;
+      // Should the app have forgotten the chat and begun anew: what was kept stays, by itself.
+      const kept = read(id)?.messages || [];
+      if (kept.length > data.messages.length && kept[0].text !== data.messages[0].text) keep(freshId(), read(id));
+      keep(id, data);
     } catch { /* the app is away; the next change saves */ }
   };
   // The server has forgotten this chat (or never had it): give it what the browser kept.
@@ -186,5 +190,5 @@ window.farmeshChats = ({ browser, tab, open, freshId, current }) => {
   document.addEventListener("click", (event) => {
     for (const opened of document.querySelectorAll(".fm-menu[open]")) if (!opened.contains(event.target)) opened.open = false;
   });
-  return { draw, save, bringBack };
+  return { draw, save, bringBack, has: (id) => Boolean(read(id)?.messages?.length) };
 };

@@ -121,7 +121,9 @@
     try {
       const answer = await fetch(`./farmesh/swarm?chat=${chatId}`, { credentials: "same-origin" });
       state = await answer.json();
-    } catch { state = { text: "The app does not answer", tone: "bad", html: drawn }; }
+    } catch { state = { text: "The app does not answer", tone: "bad", html: drawn, known: true }; }
+    // The app was started again, or let this chat go: give it back before somebody goes on.
+    if (!state.known && chats?.has(chatId)) { await chats.bringBack(chatId); attach(); }
     for (const id of ["fm-state", "fm-swarm-line"]) {
       const line = byId(id);
       if (!line) continue;

@@ -53,8 +53,12 @@ def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
     tab.wait_idle(replies=1)
     tab.until(lambda: len(titles(tab)) == 1)
     reply = tab.bots
-    tab.page.evaluate("fetch(`./farmesh/chat/${farmesh.chatId}`, {method: 'DELETE'})")
-    tab.page.wait_for_timeout(300)
+    chat = f"{app.url}/farmesh/chat/{tab.page.evaluate('farmesh.chatId')}"
+    forget = "fetch(`./farmesh/chat/${farmesh.chatId}`, {method: 'DELETE'})"
+    tab.page.evaluate(forget)  # as a restart does; the page is still open
+    tab.until(lambda: tab.page.request.get(chat).status == 200)
+    assert tab.bots == reply
+    tab.page.evaluate(forget)
     tab.reload()
     tab.until(lambda: tab.bots == reply)
     tab.send("And a hop?")
