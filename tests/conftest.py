@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Helpers whose asserts are to explain themselves, before any folder's tests import them.
+pytest.register_assert_rewrite("tests.farmesh.harness", "tests.farmesh.simulation")
+
 PROJECT = Path(__file__).resolve().parent.parent
 NO_CHROMIUM = (
     "There is no Chromium for the browser tests. scripts/install_chromium.sh installs Debian's, as "
