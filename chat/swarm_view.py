@@ -102,8 +102,9 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, used: bool) -> Markup:
 def _join(command: str) -> Markup:
     if not command:
         return Markup("")
+    loopback = "/ip4/127." in command or "/ip6/::1/" in command
+    where = "In a terminal of this machine" if loopback else "On a machine with the model's files"
     return Markup(
-        "<details class='fm-join'><summary>Add a node</summary>"
-        "<p>On any machine that reaches this one, run:</p>"
+        "<details class='fm-join'><summary>Add a node</summary><p>{}, run:</p>"
         '<pre><code>{}</code></pre><button type="button" data-copy>Copy</button></details>'
-    ).format(command)
+    ).format(where, command)
