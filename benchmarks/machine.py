@@ -70,7 +70,7 @@ class OthersLoad:
     nice: float = 0.0
 
     def __enter__(self) -> OthersLoad:
-        self._started, self._before, self._own = time.monotonic(), _busy(), _own_cpu()
+        self._started, self._before, self._own = time.monotonic(), _busy(), own_cpu()
         return self
 
     def __exit__(
@@ -81,7 +81,7 @@ class OthersLoad:
     ) -> None:
         cores = (time.monotonic() - self._started) * (os.cpu_count() or 1)
         busy, nice = _busy()
-        own = _own_cpu() - self._own
+        own = own_cpu() - self._own
         self.normal = max(0.0, (busy - self._before[0] - own) / cores)
         self.nice = max(0.0, (nice - self._before[1]) / cores)
 
@@ -107,7 +107,7 @@ def _busy() -> tuple[float, float]:
     return (user + system + irq + softirq + steal) / _TICK, nice / _TICK
 
 
-def _own_cpu() -> float:
+def own_cpu() -> float:
     """Seconds of CPU time of our own process tree."""
     total = 0
     for pid in process_tree(os.getpid()):

@@ -14,7 +14,13 @@ from itertools import pairwise
 from statistics import mean, median
 
 from benchmarks.local import Local
-from benchmarks.machine import OthersLoad, process_tree, proportional_set_size, wait_until_quiet
+from benchmarks.machine import (
+    OthersLoad,
+    own_cpu,
+    process_tree,
+    proportional_set_size,
+    wait_until_quiet,
+)
 from benchmarks.shapes import Shape
 from benchmarks.stats import Result, gaps, percentile
 from benchmarks.swarm import ChatRun, chat, in_process, joined, new_chats, processes
@@ -110,13 +116,17 @@ async def hop_in_process(bench: Bench) -> list[Result]:
 async def _against_local(bench: Bench, client: FarMeshClient, ratio: Result, hop: Result) -> None:
     """One chat on the swarm and locally, in turn."""
     steps: list[tuple[float, float]] = []
+    work: list[tuple[float, float]] = []
     plan, local = bench.plan, bench.local()
     prompt, tokens = plan.prompt(0), plan.shape.new_tokens
     local.generate([prompt], 8)
     await new_chats(client, [prompt], 8)
     for _ in plan.repeat(ratio, hop):
+        before = own_cpu()
         ours = local.generate([prompt], tokens)
+        between = own_cpu()
         (theirs,) = await new_chats(client, [prompt], tokens)
+        work.append(((own_cpu() - between) / tokens, (between - before) / tokens))
         ratio.values.append(theirs.tokens_per_second / ours.tokens_per_second)
         step, base = median(gaps(theirs.times)), median(gaps(ours.times))
         steps.append((step, base))
@@ -125,12 +135,20 @@ async def _against_local(bench: Bench, client: FarMeshClient, ratio: Result, hop
             ratio.failure = "tokens differ from local's"
     step, base = (median(column) * 1000 for column in zip(*steps, strict=True))
     ratio.detail = hop.detail = f"{step:.2f} ms a token, local {base:.2f}"
+    ratio.detail += _cpu(work)
+
+
+def _cpu(work: list[tuple[float, float]]) -> str:
+    """CPU time per token, all processes together: what noise of other processes hardly moves."""
+    theirs, ours = (median(column) * 1000 for column in zip(*work, strict=True))
+    return f"; CPU {theirs:.1f} ms a token, local {ours:.1f} ({ours / theirs:.2f})"
 
 
 async def many_chats(bench: Bench) -> list[Result]:
     plan = bench.plan
     ratio = plan.result("many-chats")
     speeds: list[tuple[float, float]] = []
+    work: list[tuple[float, float]] = []
     tokens = plan.shape.new_tokens // 2
     prompts = [plan.prompt(seed) for seed in range(16)]
     client = await bench.client()
@@ -138,15 +156,19 @@ async def many_chats(bench: Bench) -> list[Result]:
     local.generate(prompts, 4)
     await new_chats(client, prompts, 4)
     for _ in plan.repeat(ratio):
+        before = own_cpu()
         ours = local.generate(prompts, tokens).total_per_second
+        between = own_cpu()
         runs = await new_chats(client, prompts, tokens)
+        count = len(prompts) * tokens
+        work.append(((own_cpu() - between) / count, (between - before) / count))
         started = min(run.started for run in runs)
         ended = max(run.times[-1] for run in runs)
         theirs = sum(len(run.times) for run in runs) / (ended - started)
         ratio.values.append(theirs / ours)
         speeds.append((theirs, ours))
     theirs, ours = (median(column) for column in zip(*speeds, strict=True))
-    ratio.detail = f"{theirs:.0f} tokens/s, local {ours:.0f}"
+    ratio.detail = f"{theirs:.0f} tokens/s, local {ours:.0f}{_cpu(work)}"
     return [ratio]
 
 

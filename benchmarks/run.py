@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 import time
@@ -13,6 +12,8 @@ from typing import Any
 
 os.environ.setdefault("HIVEMIND_LOGLEVEL", "WARNING")  # read when hivemind is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported; see notes.md
+
+import uvloop
 
 from benchmarks import metrics, report
 from benchmarks.metrics import Bench, Plan
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results: dict[str, Result] = {}
     for shape in shapes:
         plan = Plan(SHAPES[shape], rounds, arguments.threads, arguments.quick)
-        for result in asyncio.run(_measure_shape(plan, arguments.only)):
+        for result in uvloop.run(_measure_shape(plan, arguments.only)):
             results[f"{result.metric}/{result.shape}"] = result
     if not arguments.no_write:
         report.save_results(results.values())

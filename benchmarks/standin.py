@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import gradio  # noqa: F401 - for its memory
+import uvloop
 
 from benchmarks.swarm import joined, new_chats
 
@@ -19,4 +20,4 @@ async def _main(checkpoint: str, address: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(*sys.argv[1:]))
+    uvloop.run(_main(*sys.argv[1:]))
