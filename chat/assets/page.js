@@ -167,7 +167,8 @@
     new MutationObserver(() => { if (document.body.classList.contains("dark") !== isDark) dark(isDark); })
       .observe(document.body, { attributes: true, attributeFilter: ["class"] });
     const ready = () => {
-      if (!byId("fm-attach") || !$("#fm-chat-id textarea, #fm-chat-id input") || !byId("fm-log")) return false;
+      const parts = ["#fm-attach", "#fm-chat-id textarea, #fm-chat-id input", "#fm-log", "#fm-history", "#fm-box textarea", "#fm-chats", "#fm-swarm"];
+      if (!parts.every((part) => $(part))) return false;
       byId("fm-first")?.remove();
       tellChat(); // at once: somebody may send before anything else has happened
       keepEnd(byId("fm-log"));

@@ -122,7 +122,7 @@ def wait_ready(app: App) -> None:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running = start_app(
         tmp_path_factory.mktemp("app"),
-        FARMESH_CHAT_CHAT_GRACE_SECONDS="4",
+        FARMESH_CHAT_CHAT_GRACE_SECONDS="40",
         FARMESH_CHAT_CHAT_TURNS_PER_MINUTE="200",
     )
     wait_ready(running)
