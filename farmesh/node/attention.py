@@ -86,19 +86,29 @@ class PackedBatch:
         return sum(segment.tokens for segment in self.segments)
 
     @cached_property
+    def sizes(self) -> list[int]:
+        """Tokens of each segment."""
+        return [segment.tokens for segment in self.segments]
+
+    @cached_property
     def position_ids(self) -> torch.Tensor:
         """``[1, tokens]``"""
-        positions = [torch.arange(segment.position, segment.context) for segment in self.segments]
-        return torch.cat(positions)[None].to(self.device)
+        positions = [
+            position
+            for segment in self.segments
+            for position in range(segment.position, segment.context)
+        ]
+        return torch.tensor([positions], device=self.device)
 
     @cached_property
     def slots(self) -> torch.Tensor:
         """Cache slot of every packed row, ``[tokens]``."""
         slots = [
-            torch.arange(segment.base + segment.position, segment.base + segment.context)
+            segment.base + position
             for segment in self.segments
+            for position in range(segment.position, segment.context)
         ]
-        return torch.cat(slots).to(self.device)
+        return torch.tensor(slots, device=self.device)
 
     def store(self, pool: torch.Tensor, rows: torch.Tensor) -> None:
         """Write ``[kv_heads, tokens, head_dim]`` into their slots."""
@@ -133,11 +143,11 @@ def packed_attention(
     keys, values = packed.cache.block(module.layer_idx)
     packed.store(keys, key[0])
     packed.store(values, value[0])
+    keys, values = keys[None], values[None]
     outputs = []
-    for segment in packed.segments:
-        rows = slice(segment.row, segment.row + segment.tokens)
-        slots = slice(segment.base, segment.base + segment.context)
-        inputs = query[:, :, rows], keys[None, :, slots], values[None, :, slots]
+    for segment, part in zip(packed.segments, query.split(packed.sizes, dim=2), strict=True):
+        first, length = segment.base, segment.context
+        inputs = part, keys.narrow(2, first, length), values.narrow(2, first, length)
         plain = softcap is None and bias is None
         causal = plain and segment.is_plain_causal(sliding_window)
         mask = None if causal else segment.mask(query.device, query.dtype, sliding_window)
