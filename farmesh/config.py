@@ -50,7 +50,7 @@ class NodeConfig:
     cache_tokens: int = 16384  # tokens of context held in the KV cache, per block, all sessions
     max_session_tokens: int = 131072  # longest session accepted, lowered to cache_tokens
     max_batch_tokens: int = 512  # tokens of one packed forward
-    prefill_tokens_beside_decodes: int = 64  # prefill tokens of a tick that also decodes
+    prefill_tokens_beside_decodes: int = 64  # most prefill tokens of a tick that also decodes
     max_sessions: int = 4096  # open at once, of all peers; each costs a stream and a task
     max_sessions_per_peer: int = 1024  # open at once, of one peer; a web app is one peer
     allowed_peers: tuple[str, ...] = ()  # peer ids that are served; empty: everybody

@@ -25,6 +25,9 @@ from farmesh.node.session import NodeSession
 from farmesh.wire import CODE_BUSY, CODE_EVICTED
 
 _LIVE_SECONDS = 0.5  # a session that decoded this recently will decode again soon
+_PREFILL_SHARE = 0.5  # prefill beside decodes may lengthen a tick by this much of a decode tick
+_MIN_PREFILL = 8  # tokens of prefill a tick beside decodes, however slow
+_SMOOTHING = 0.2  # weight of the newest observation
 
 
 _IDLE_SECONDS = 1.0  # ... and one that had no work for this long gives way to those that have
@@ -106,6 +109,33 @@ def plan_tick(
     return slices
 
 
+class TickTimes:
+    """How long ticks take, learned from those that ran: a decode tick, and a token of prefill."""
+
+    def __init__(self) -> None:
+        self._decode: float | None = None  # seconds
+        self._prefill_token: float | None = None  # seconds
+
+    def observe(self, slices: Sequence[Slice], seconds: float) -> None:
+        prefill = sum(item.tokens * item.work.batch for item in slices if not item.work.is_decode)
+        if not prefill:
+            self._decode = _smooth(self._decode, seconds)
+        elif prefill >= _MIN_PREFILL:
+            beyond = max(0.0, seconds - (self._decode or 0.0))
+            self._prefill_token = _smooth(self._prefill_token, beyond / prefill)
+
+    def prefill_beside_decodes(self, most: int) -> int:
+        """Tokens of prefill that keep a tick short for those who decode, ``most`` at the most."""
+        if not self._decode or not self._prefill_token:
+            return most
+        affordable = int(_PREFILL_SHARE * self._decode / self._prefill_token)
+        return min(most, max(_MIN_PREFILL, affordable))
+
+
+def _smooth(old: float | None, new: float) -> float:
+    return new if old is None else old + _SMOOTHING * (new - old)
+
+
 class Scheduler:
     """Runs works in ticks; an ``async with`` scope."""
 
@@ -128,6 +158,7 @@ class Scheduler:
         self._sessions: dict[int, NodeSession] = {}
         self._wakeup = asyncio.Event()
         self._last_decode = -1e9
+        self._times = TickTimes()
         self._executor = ThreadPoolExecutor(
             1, "farmesh-blocks", initializer=_set_threads, initargs=(threads,)
         )
@@ -230,6 +261,7 @@ class Scheduler:
                 continue
             groups = self._pack(slices)
             loop = asyncio.get_running_loop()
+            started = time.perf_counter()
             try:
                 outputs = await loop.run_in_executor(self._executor, self._run, moves, groups)
             except Exception as error:  # noqa: BLE001 - these works fail, the node lives on
@@ -237,6 +269,7 @@ class Scheduler:
                     self._finish(work, error)
                 continue
             self.ticks += 1
+            self._times.observe(slices, time.perf_counter() - started)
             for (_, _, group), output in zip(groups, outputs, strict=True):
                 self._scatter(group, output)
 
@@ -257,7 +290,7 @@ class Scheduler:
         planned = plan_tick(
             self._works,
             max_tokens=self._max_batch_tokens,
-            prefill_tokens=self._prefill_tokens,
+            prefill_tokens=self._times.prefill_beside_decodes(self._prefill_tokens),
             decodes_live=now - self._last_decode < _LIVE_SECONDS,
         )
         slices: list[Slice] = []
