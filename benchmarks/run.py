@@ -54,6 +54,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="pairs per metric (7; quick 3)")
     parser.add_argument("--threads", type=int, default=2, help="torch threads per node (2)")
     parser.add_argument(
+        "--report", action="store_true", help="measure nothing; write what was measured last"
+    )
+    parser.add_argument(
         "--no-write", action="store_true", help="print only; leave docs/benchmarks.md as it is"
     )
     return parser.parse_args(argv)
@@ -64,20 +67,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     shapes = [arguments.shape] if arguments.shape else ["tiny", "small"]
     rounds = arguments.rounds or (3 if arguments.quick else 7)
     results: dict[str, Result] = {}
-    for shape in shapes:
+    for shape in [] if arguments.report else shapes:
         plan = Plan(SHAPES[shape], rounds, arguments.threads, arguments.quick)
-        for result in uvloop.run(_measure_shape(plan, arguments.only)):
+        for result in uvloop.run(_measure_shape(plan, arguments.only, not arguments.no_write)):
             results[f"{result.metric}/{result.shape}"] = result
     if not arguments.no_write:
-        report.save_results(results.values())
         results = report.load_results()
         print(f"\nWrote {report.write_document(results)}.")
     print(f"\n{report.table(results)}")
     return 0
 
 
-async def _measure_shape(plan: Plan, only: Sequence[str] | None) -> list[Result]:
-    bench, results = Bench(plan), []
+async def _measure_shape(plan: Plan, only: Sequence[str] | None, save: bool) -> list[Result]:
+    bench = Bench(plan)
+    results: list[Result] = []
     try:
         for names, measure in MEASUREMENTS.items():
             wanted = not only or set(names) & set(only)
@@ -85,6 +88,8 @@ async def _measure_shape(plan: Plan, only: Sequence[str] | None) -> list[Result]
                 row.metric in names and plan.shape.name in row.targets for row in report.ROWS
             ):
                 results += await _measure(measure, names, bench)
+                if save:  # at once: a long run that is interrupted keeps what it has
+                    report.save_results(results)
     finally:
         await bench.close()
     return results
