@@ -426,7 +426,7 @@ class InferenceSession:
             start_from_position=chunk.start,
             next_servers=tuple(targets),
             push_ack=bool(targets),
-            epoch=self._epoch,
+            epoch=self._epoch if first.has("epoch") else None,
         )
         return Step(hidden_states, metadata)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,9 +196,10 @@ def banned(client: FarMeshClient) -> set[str]:
 
 async def until(condition: Any, seconds: float = 3.0) -> None:
     """Wait until ``condition()`` holds."""
-    deadline = time.monotonic() + seconds
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it never came true"
+        assert clock() < deadline, "it never came true"
         await asyncio.sleep(0.005)
 
 

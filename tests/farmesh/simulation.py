@@ -15,7 +15,7 @@ import sys
 import time as real_time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -138,6 +138,7 @@ def simulated_time() -> Iterator[None]:
         patch.setattr(farmesh.node.node, "Checkpoint", partial(_checkpoint, side="node"))
         patch.setattr(farmesh.client, "Checkpoint", partial(_checkpoint, side="client"))
         patch.setattr(farmesh.client, "Stem", _stem)
+        patch.setattr(farmesh.client, "_PUSH_SECONDS", -1e9)
         patch.setattr(farmesh.node.node, "BlockStack", _stack)
         patch.setattr(farmesh.node.node, "measure_speed", lambda *_: speed)
         yield
@@ -365,3 +366,14 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """In simulated time, from the beginning of its clock."""
     with simulated_time(), asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(coroutine)
+
+
+def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an async test in simulated time: how busy the machine is does not matter to it."""
+
+    @wraps(test)
+    def in_simulated_time(*arguments: Any, **fixtures: Any) -> None:
+        random.seed(test.__name__)
+        run(test(*arguments, **fixtures))
+
+    return in_simulated_time

@@ -25,6 +25,7 @@ from tests.farmesh.harness import (
     swarm_of,
     until,
 )
+from tests.farmesh.simulation import simulated
 from tests.models import Oracle
 
 TWO_HOPS = "a=0:2 b=2:4"
@@ -45,6 +46,7 @@ def prompt_of(length: int, seed: int = 0, vocab: int = 512) -> list[int]:
         "a=0:1 b=1:2 c=2:3 d=3:4",
     ],
 )
+@simulated
 async def test_greedy_tokens_are_transformers_over_several_turns(
     checkpoint: Path, oracle: Oracle, layout: str
 ) -> None:
@@ -61,6 +63,7 @@ async def test_greedy_tokens_are_transformers_over_several_turns(
         assert set(swarm.pages_used().values()) == {0}
 
 
+@simulated
 async def test_grouped_heads_and_tied_embeddings(
     grouped_checkpoint: Path, grouped_oracle: Oracle
 ) -> None:
@@ -74,6 +77,7 @@ async def test_grouped_heads_and_tied_embeddings(
 
 
 @pytest.mark.parametrize("use_push", [True, False])
+@simulated
 async def test_long_prompts_in_small_chunks(
     checkpoint: Path, oracle: Oracle, use_push: bool
 ) -> None:
@@ -89,6 +93,7 @@ async def test_long_prompts_in_small_chunks(
             assert progress[-1].done == progress[-1].total == 300
 
 
+@simulated
 async def test_a_second_turn_prefills_only_the_new_tokens(checkpoint: Path, oracle: Oracle) -> None:
     """Prevents turns whose cost grows with the conversation."""
     async with swarm_of(checkpoint, TWO_HOPS) as swarm:
@@ -107,6 +112,7 @@ async def test_a_second_turn_prefills_only_the_new_tokens(checkpoint: Path, orac
             assert reply.finished.stats.prompt_tokens == 66
 
 
+@simulated
 async def test_edits_rewinds_and_repeats_reuse_the_common_prefix(
     checkpoint: Path, oracle: Oracle
 ) -> None:
@@ -130,6 +136,7 @@ async def test_edits_rewinds_and_repeats_reuse_the_common_prefix(
                 assert session.token_ids == ids + reply.tokens
 
 
+@simulated
 async def test_regenerating_computes_one_token_of_the_prompt_again(checkpoint: Path) -> None:
     """Prevents a full prefill when the user only asks for another answer."""
     async with swarm_of(checkpoint, TWO_HOPS) as swarm:
@@ -143,6 +150,7 @@ async def test_regenerating_computes_one_token_of_the_prompt_again(checkpoint: P
 
 
 @pytest.mark.parametrize("kind", [RouteFound, PrefillProgress, TokenGenerated])
+@simulated
 async def test_a_stopped_reply_leaves_the_session_ready(
     checkpoint: Path, oracle: Oracle, kind: type
 ) -> None:
@@ -160,6 +168,7 @@ async def test_a_stopped_reply_leaves_the_session_ready(
         assert not banned(client)
 
 
+@simulated
 async def test_stop_at_every_moment_of_a_reply(checkpoint: Path, oracle: Oracle) -> None:
     """Prevents a cancel between any two awaits from leaving half a step behind."""
     random.seed(5)
@@ -167,7 +176,7 @@ async def test_stop_at_every_moment_of_a_reply(checkpoint: Path, oracle: Oracle)
         client = await swarm.client(prefill_chunk=12)
         async with client.session() as session:
             ids = prompt_of(60)
-            for attempt in range(25):
+            for attempt in range(15):
                 reply = Reply()
 
                 async def read(ids: list[int] = ids, reply: Reply = reply) -> None:
@@ -185,6 +194,7 @@ async def test_stop_at_every_moment_of_a_reply(checkpoint: Path, oracle: Oracle)
         assert not banned(client)
 
 
+@simulated
 async def test_stop_really_stops_the_nodes_work(checkpoint: Path) -> None:
     """Prevents nodes from prefilling a long prompt that nobody waits for any more."""
     async with swarm_of(checkpoint, TWO_HOPS, max_batch_tokens=8) as swarm:
@@ -198,6 +208,7 @@ async def test_stop_really_stops_the_nodes_work(checkpoint: Path) -> None:
             assert stopped["a"] < 900
 
 
+@simulated
 async def test_many_sessions_at_once_share_forwards_and_not_tokens(
     checkpoint: Path, oracle: Oracle
 ) -> None:
@@ -223,6 +234,7 @@ async def test_many_sessions_at_once_share_forwards_and_not_tokens(
         assert set(swarm.pages_used().values()) == {0}
 
 
+@simulated
 async def test_a_long_prompt_does_not_disturb_somebody_elses_reply(
     checkpoint: Path, oracle: Oracle
 ) -> None:
@@ -237,6 +249,7 @@ async def test_a_long_prompt_does_not_disturb_somebody_elses_reply(
             assert (await talk).tokens == oracle.greedy(short, 40)
 
 
+@simulated
 async def test_an_idle_session_gives_way_and_is_rebuilt(checkpoint: Path, oracle: Oracle) -> None:
     """Prevents idle chats from filling a node, and evicted ones from ending with an error."""
     async with swarm_of(checkpoint, TWO_HOPS, cache_tokens=256) as swarm:
@@ -254,6 +267,7 @@ async def test_an_idle_session_gives_way_and_is_rebuilt(checkpoint: Path, oracle
             assert not banned(client)
 
 
+@simulated
 async def test_two_chats_that_do_not_fit_together_both_end(
     checkpoint: Path, oracle: Oracle
 ) -> None:
@@ -272,6 +286,7 @@ async def test_two_chats_that_do_not_fit_together_both_end(
             assert not banned(client)
 
 
+@simulated
 async def test_the_same_seed_gives_the_same_text_whatever_else_runs(checkpoint: Path) -> None:
     """Prevents sampled text from depending on batching, routes or other chats."""
     params = SamplingParams(max_new_tokens=20, temperature=1.5, top_p=0.95, seed=42)
@@ -300,6 +315,7 @@ async def test_the_same_seed_gives_the_same_text_whatever_else_runs(checkpoint: 
             assert (await generate(session, ids, params)).tokens == alone.tokens
 
 
+@simulated
 async def test_a_drawn_seed_is_told_and_repeats_the_reply(checkpoint: Path) -> None:
     """Prevents a reply that nobody can reproduce."""
     async with swarm_of(checkpoint, "a=0:4") as swarm:
@@ -312,6 +328,7 @@ async def test_a_drawn_seed_is_told_and_repeats_the_reply(checkpoint: Path) -> N
             assert again.tokens == first.tokens
 
 
+@simulated
 async def test_a_stop_token_ends_the_reply_and_is_part_of_it(
     checkpoint: Path, oracle: Oracle
 ) -> None:
@@ -328,6 +345,7 @@ async def test_a_stop_token_ends_the_reply_and_is_part_of_it(
             assert reply.finished.reason is FinishReason.END_OF_SEQUENCE
 
 
+@simulated
 async def test_the_context_fills_up_to_its_last_token(checkpoint: Path, oracle: Oracle) -> None:
     """Prevents a node's refusal at the end of the context from looking like a lost node."""
     async with swarm_of(checkpoint, TWO_HOPS, cache_tokens=64) as swarm:
@@ -344,6 +362,7 @@ async def test_the_context_fills_up_to_its_last_token(checkpoint: Path, oracle: 
             assert not reply.reroutes
 
 
+@simulated
 async def test_one_reply_at_a_time_and_none_after_the_end(checkpoint: Path) -> None:
     """Prevents two replies that write into the same caches."""
     async with swarm_of(checkpoint, TWO_HOPS) as swarm:
@@ -364,6 +383,7 @@ async def test_one_reply_at_a_time_and_none_after_the_end(checkpoint: Path) -> N
             await generate(session, prompt_of(5), greedy(1))
 
 
+@simulated
 async def test_a_session_closed_during_its_reply_frees_the_nodes(checkpoint: Path) -> None:
     """Prevents a running reply from opening new hops after its session was closed."""
     async with swarm_of(checkpoint, TWO_HOPS) as swarm:
@@ -378,6 +398,7 @@ async def test_a_session_closed_during_its_reply_frees_the_nodes(checkpoint: Pat
         await until(lambda: not any(service.sessions for service in services if service))
 
 
+@simulated
 async def test_a_reader_slower_than_the_engine_gets_every_event(
     checkpoint: Path, oracle: Oracle
 ) -> None:
@@ -397,6 +418,7 @@ async def test_a_reader_slower_than_the_engine_gets_every_event(
             assert reply.finished.reason is FinishReason.MAX_NEW_TOKENS
 
 
+@simulated
 async def test_cancelled_while_its_hops_are_opened(checkpoint: Path) -> None:
     """Prevents hops that were opened a moment before the Stop from staying open for ever."""
     async with swarm_of(checkpoint, TWO_HOPS) as swarm:
@@ -416,6 +438,7 @@ async def test_cancelled_while_its_hops_are_opened(checkpoint: Path) -> None:
         swarm.net.resume("b")
 
 
+@simulated
 async def test_a_prefill_counts_what_was_reused(checkpoint: Path) -> None:
     """Prevents a status line that claims more or less than the caches held."""
     async with swarm_of(checkpoint, TWO_HOPS) as swarm:

@@ -1,0 +1,155 @@
+"""Real peers: ``python -m farmesh`` as processes of their own, each in a session of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PREFIX = "_test-swarm"
+READY_SECONDS = 90.0
+
+
+class Peer:
+    """One running command; its session id finds all that it started."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "farmesh", *arguments],
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            self._lines.put(line.strip())
+        self._lines.put(None)
+
+    @property
+    def session_id(self) -> int:
+        return self.process.pid
+
+    def address(self) -> str:
+        """Wait until the peer says that it is ready."""
+        deadline = time.monotonic() + READY_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=left)
+                if line is None:
+                    break
+                if line.startswith("/ip"):
+                    return line
+        pytest.fail("a peer did not start:\n" + "".join(self.output))
+
+    def peer_id(self) -> str:
+        return self.address().rpartition("/")[2]
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, seconds: float = 20.0) -> int:
+        """SIGTERM, as a supervisor would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self._reader.join(5.0)
+            assert self.process.stdout is not None
+            if not self._reader.is_alive():
+                self.process.stdout.close()
+
+
+def of_session(session_id: int) -> list[str]:
+    """What still runs of a session: command lines of its processes."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            state, session = fields[0], int(fields[3])
+            if session == session_id and state != "Z":
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def wait_until_gone(session_id: int, seconds: float = 10.0) -> list[str]:
+    """What is left of a session after a while."""
+    deadline = time.monotonic() + seconds
+    while (left := of_session(session_id)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+class Processes:
+    """A bootstrap peer and nodes that join through it."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        self.peers: list[Peer] = []
+        self.bootstrap = self._start("bootstrap")
+        self.address = self.bootstrap.address()
+
+    def _start(self, *arguments: str) -> Peer:
+        peer = Peer(*arguments)
+        self.peers.append(peer)
+        return peer
+
+    def serve(self, span: str) -> Peer:
+        """A node that is still starting; ``peer.peer_id()`` waits for it."""
+        return self._start(
+            "serve",
+            str(self.checkpoint),
+            "--peers",
+            self.address,
+            "--blocks",
+            span,
+            "--prefix",
+            PREFIX,
+            "--threads",
+            "1",
+            "--cache-tokens",
+            "2048",
+        )
+
+
+@contextlib.contextmanager
+def processes(checkpoint: Path) -> Iterator[Processes]:
+    """Whatever happens inside, nothing that was started here outlives the scope."""
+    swarm = Processes(checkpoint)
+    try:
+        yield swarm
+    finally:
+        for peer in reversed(swarm.peers):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                peer.end()
+        for peer in swarm.peers:
+            if wait_until_gone(peer.session_id, 3.0):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(peer.session_id, signal.SIGKILL)
