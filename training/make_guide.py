@@ -42,8 +42,8 @@ def make(work: Path, out: Path, plan: Plan, device: str) -> None:
     run = Run(work, tokenizer, plan, device)
     run.train()
     export(run.model, tokenizer, out)
-    plot_losses(run.losses, work / "loss.png")
-    shutil.copy(work / "loss.png", out / "loss.png")
+    plot_losses(run.losses, work / "loss.svg")
+    shutil.copy(work / "loss.svg", out / "loss.svg")
     speaker = Speaker.load(out)
     tables = {how: summary(run_cases(speaker, load_cases(), how)) for how in EVALUATED}
     write_card(out, run, tables)
@@ -56,11 +56,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("training/runs/guide"))
     parser.add_argument("--out", type=Path, default=Path("models/guide"))
     parser.add_argument("--steps", type=int, default=Plan().steps, help="shorter for a trial")
+    parser.add_argument("--more", type=int, default=Plan().more, help="steps of a second cycle")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    make(args.work, args.out, Plan(steps=args.steps), device)
+    make(args.work, args.out, Plan(steps=args.steps, more=args.more), device)
 
 
 if __name__ == "__main__":

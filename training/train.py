@@ -32,7 +32,8 @@ POOL = 512  # dialogues sorted by length together, so that batches need little p
 class Plan:
     """What a run does; kept in its checkpoint, so that a resumed run is the same run."""
 
-    steps: int = 9000
+    steps: int = 3300  # of the first cycle
+    more: int = 0  # steps of a second cycle, in which the learning rate rises once more
     tokens: int = 4096  # per step, padding included
     warmup: int = 150  # steps
     decay: float = 0.4  # the last part of the run, in which the learning rate falls to 0
@@ -132,9 +133,15 @@ def batch_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
 
 
 def learning_rate(plan: Plan, step: int) -> float:
-    """The factor on the learning rate: a ramp up, a plateau, a straight line down to 0."""
-    falling = max(1, int(plan.steps * plan.decay))
-    return min(1.0, (step + 1) / plan.warmup, (plan.steps - step) / falling)
+    """The factor on the learning rate: a ramp up, a plateau, a straight line down to 0.
+
+    The second cycle rises to one half only and falls from there on.
+    """
+    if step < plan.steps:
+        falling = max(1, int(plan.steps * plan.decay))
+        return min(1.0, (step + 1) / plan.warmup, (plan.steps - step) / falling)
+    step -= plan.steps
+    return 0.5 * min(1.0, (step + 1) / plan.warmup, (plan.more - step) / plan.more)
 
 
 def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
@@ -155,7 +162,7 @@ def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimize
 
 def _same_so_far(old: Plan, new: Plan, steps: int) -> bool:
     """Whether `new` would have done the same up to here; a run may be made longer or shorter."""
-    return replace(old, steps=new.steps) == new and all(
+    return replace(old, steps=new.steps, more=new.more) == new and all(
         learning_rate(old, step) == learning_rate(new, step) for step in range(steps)
     )
 
@@ -174,6 +181,11 @@ class Run:
         self.tokens = 0
         if self.checkpoint.exists():
             self._load()
+
+    @property
+    def steps(self) -> int:
+        """All steps of the plan."""
+        return self.plan.steps + self.plan.more
 
     @property
     def checkpoint(self) -> Path:
@@ -208,7 +220,7 @@ class Run:
 
     def train(self, save_every: int = 250) -> None:
         """Go on to the last step; saves between pools, so that a resumed run sees each once."""
-        bar = tqdm(total=self.plan.steps, initial=self.step, unit="step", mininterval=5)
+        bar = tqdm(total=self.steps, initial=self.step, unit="step", mininterval=5)
         last_saved = self.step
         started = time.monotonic()
         for pool, batch in batches(self.tokenizer, self.plan, self.pool):
@@ -218,7 +230,7 @@ class Run:
                     self.seconds += time.monotonic() - started
                     started, last_saved = time.monotonic(), self.step
                     self.save()
-            if self.step >= self.plan.steps:
+            if self.step >= self.steps:
                 break
             self._take_step(batch)
             bar.update()
@@ -251,21 +263,32 @@ class Run:
 
 
 def plot_losses(losses: list[float], path: Path) -> None:
-    """The loss over the steps, smoothed, as a picture."""
-    import matplotlib
+    """The loss over the steps, smoothed, on a logarithmic scale, as an SVG picture."""
+    width, height, margin = 640, 300, 44
+    group = max(1, len(losses) // 240)
+    smooth = [sum(losses[i : i + group]) / group for i in range(0, len(losses) - group + 1, group)]
+    low, high = math.floor(math.log10(min(smooth))), math.ceil(math.log10(max(smooth)))
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    def place(index: float, decade: float) -> str:
+        x = margin + (width - margin - 10) * index / max(1, len(smooth) - 1)
+        y = 20 + (height - 60) * (high - decade) / max(1, high - low)
+        return f"{x:.1f},{y:.1f}"
 
-    width = max(1, len(losses) // 200)
-    smooth = [sum(losses[i : i + width]) / width for i in range(0, len(losses) - width + 1, width)]
-    figure, axes = pyplot.subplots(figsize=(6, 3.2))
-    axes.plot([i * width for i in range(len(smooth))], smooth, linewidth=1)
-    axes.set(yscale="log", xlabel="step", ylabel="loss on the guide's tokens", title="Training")
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    line = " ".join(place(i, math.log10(loss)) for i, loss in enumerate(smooth))
+    parts = [f'<polyline points="{line}" fill="none" stroke="#0a7" stroke-width="1.5"/>']
+    for decade in range(low, high + 1):
+        x, y = place(0, decade).split(",")
+        parts += [
+            f'<path d="M{x},{y} H{width - 10}" stroke="#999" stroke-width="0.4"/>',
+            f'<text x="6" y="{y}" dy="4">{10.0**decade:g}</text>',
+        ]
+    label = f"loss on the guide's words, steps 0 to {len(losses)}"
+    parts.append(f'<text x="{width / 2}" y="{height - 12}" text-anchor="middle">{label}</text>')
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'font-family="sans-serif" font-size="12" fill="#666">{"".join(parts)}</svg>\n',
+        "utf-8",
+    )
 
 
 def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -285,16 +308,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/guide"), help="checkpoint folder")
     parser.add_argument("--export", type=Path, help="write the finished model to this folder")
     parser.add_argument("--steps", type=int, default=Plan().steps)
+    parser.add_argument("--more", type=int, default=Plan().more, help="steps of a second cycle")
     parser.add_argument("--lr", type=float, default=Plan().lr)
     parser.add_argument("--seed", type=int, default=Plan().seed)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    plan = Plan(steps=args.steps, lr=args.lr, seed=args.seed)
+    plan = Plan(steps=args.steps, more=args.more, lr=args.lr, seed=args.seed)
     run = Run(args.out, load_tokenizer(args.tokenizer), plan, device)
     run.train()
-    plot_losses(run.losses, args.out / "loss.png")
+    plot_losses(run.losses, args.out / "loss.svg")
     if args.export:
         export(run.model, run.tokenizer, args.export)
 

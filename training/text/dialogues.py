@@ -335,9 +335,14 @@ MOODS: tuple[Mood, ...] = (
 )  # fmt: skip
 
 
-# Later, when looking things up in the dialogue is learned, spelling and sums need more practice.
+# Later, when looking things up in the dialogue is learned, spelling, sums and follow-ups need more
+# practice.
 LATER = 34_816  # dialogues: 68 pools
-MOODS_LATER: tuple[Mood, ...] = (*MOODS, (6.0, {"skill": 1}, {1: 5, 2: 3, 3: 1}))
+MOODS_LATER: tuple[Mood, ...] = (
+    *MOODS,
+    (6.0, {"skill": 1}, {1: 5, 2: 3, 3: 1}),
+    (4.0, {"explain": 1}, {2: 5, 3: 3}),
+)
 
 
 def dialogue(rng: random.Random, moods: tuple[Mood, ...] = MOODS) -> list[Message]:

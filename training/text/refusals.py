@@ -241,9 +241,69 @@ NUMBER_PATTERNS = (
 )  # fmt: skip
 
 
+NOUNS = _split("""
+airport, alcohol, alarm, ankle, apartment, army, artist, attic, author, autumn, baby, bag, bakery,
+balcony, band, bank, barber, bath, bathroom, beach, bed, bicycle, birthday, boat, body, bone, boss,
+bowl, breakfast, brush, building, bus, butcher, butterfly, camel, camera, candy, cathedral, ceiling,
+cereal, champion, chimney, church, cinema, circus, climate, clothes, coat, cockroach, comedy, concert,
+cooker, cottage, cough, country, couple, court, cowboy, crime, crown, cup, currency, curtain, customer,
+dance, deadline, dessert, detective, diamond, dictionary, dinner, disease, dishwasher, doll, dolphin,
+dress, drill, driver, ear, earring, economy, election, elevator, emperor, energy, envelope, exam,
+eyebrow, face, factory, family, fan, farm, fashion, festival, fever, film, finger, fireplace, flag,
+flight, flood, floor, flour, flu, football, fridge, fruit, fur, furniture, future, gas, ghost, giant,
+gift, glove, government, grammar, grape, grass, guest, guitar, gym, habit, hair, headache, health,
+helicopter, hero, highway, history, hobby, holiday, homework, honey, hospital, hotel, husband, illness,
+insurance, invention, job, juice, king, knee, knight, lake, lamp, landlord, language, law, lawyer, leg,
+library, lipstick, literature, lottery, luggage, lunch, magazine, mail, makeup, market, marriage, math,
+medicine, meeting, mosquito, motor, mouth, movie, muscle, museum, musician, nail, neck, nephew, news,
+newspaper, nose, nurse, oil, opera, orchestra, oven, owner, pain, painter, palace, pants, parade,
+parent, park, party, passport, pen, perfume, pharmacy, phone bill, photo, pillow, planet, player, poem,
+police, politician, pool, popcorn, prison, prize, professor, queen, radio, rain, recipe, restaurant,
+rival, salary, salad, sausage, scarf, scientist, sculpture, season, shop, shower, singer, skirt, sky,
+sleep, smell, soap, soccer, sock, soldier, sound, soup, spice, stadium, stomach, storm, stranger,
+street, subway, suit, suitcase, supermarket, surgery, sweater, swimming, tailor, tattoo, tax, taxi,
+teenager, television, tent, theater, thief, throat, thumb, ticket, toast, toe, toilet, tooth, toothache,
+tourist, toy, traffic, train, translation, trip, trousers, truth, uncle, uniform, universe, vacation,
+vegetable, village, vitamin, voice, volcano, waiter, wallet, war, wardrobe, weather, wedding, weekend,
+weight, whale, wheel, wife, witch, wool, worm, wound, wrist, year, youth, zoo
+""")
+ADJECTIVES = _split("""
+cheap, expensive, famous, healthy, dangerous, beautiful, ugly, heavy, warm, cold, dry, wet, sweet, sour,
+salty, spicy, loud, old, modern, rich, poor, tall, deep, wide, narrow, soft, hard, sharp, empty, full,
+broken, dirty, clean, tired, hungry, angry, sad, funny, lazy, popular, rare, round, yellow, wooden,
+electric, digital, romantic, legal, illegal, medical, national, royal, ancient, natural, plastic
+""")
+NOUN_PATTERNS = (
+    "what is the best {n}", "where can i buy a {a} {n}", "how much is a {n}", "why is my {n} so {a}",
+    "my {n} is {a}, what should i do", "how do i choose a {n}", "who invented the {n}", "i need a {n}",
+    "what is a {n}", "tell me about the {n}", "which {n} is the most {a}", "is a {n} {a}", "the {a} {n}",
+    "what's the difference between a {n} and a {m}", "how big is a {n}", "how old is the {n}", "{n}",
+    "where is the {n}", "can you find me a {a} {n}", "what do you think of my {n}", "i hate my {n}",
+    "do i need a {n} for my {m}", "give me ideas for a {a} {n}", "write about a {n} and a {m}",
+    "how many {n}s are there in the world", "what happened to the {n}", "when does the {n} open",
+    "who is the most {a} {n}", "how do i get a {a} {n}", "why do people like a {n}", "a {n} or a {m}",
+    "what does my {n} say about me", "when did the {n} start", "what time does the {n} start",
+    "is there a {n} near me", "show me a picture of a {n}", "i want a {a} {n}", "i saw a {a} {n} today",
+    "how do i clean a {n}", "what colour is a {n}", "how do you say {n} in french", "sell my {n}",
+    "translate {n} into german", "what rhymes with {n}", "name a {a} {n}", "list all {n}s in europe",
+    "write a story about my {n}", "a poem about a {a} {n}", "book a {n} for tonight", "call the {n}",
+    "when did the {n} end", "how was the {n} discovered", "explain the {n} to me", "the {n} of the {m}",
+    "what is the {n} of france", "who won the {n}", "what's on at the {n}", "best {n} in london",
+    "is the {n} {a} or not", "how long is a {n}", "are {n}s {a}", "can a {n} be {a}", "do {n}s sleep",
+)  # fmt: skip
+
+
+def _about_the_world(rng: random.Random) -> str:
+    return rng.choice(NOUN_PATTERNS).format(
+        n=rng.choice(NOUNS), m=rng.choice(NOUNS), a=rng.choice(ADJECTIVES)
+    )
+
+
 def refusal_message(rng: random.Random) -> str:
     """A message from outside the guide's field."""
     kind = rng.random()
+    if rng.random() < 0.3:
+        return _about_the_world(rng)
     if rng.random() < 0.06:
         top = rng.choice((12, 99, 999, 2030, 9999))
         pattern = rng.choice(NUMBER_PATTERNS)
