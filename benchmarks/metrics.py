@@ -209,22 +209,26 @@ async def round_trips(bench: Bench) -> list[Result]:
     spans = [Span(start, end) for start, end in pairwise(cuts)]
     prompt = plan.prompt(0)
     checkpoint = plan.shape.checkpoint()
+    # Two swarms: clients and nodes measure how far they are from one another when they join.
     async with (
-        in_process(checkpoint, spans, threads=plan.threads) as (swarm, client, _),
-        client.session() as session,
+        in_process(checkpoint, spans, threads=plan.threads) as (_, near, _),
+        in_process(checkpoint, spans, threads=plan.threads, faults=Faults(delay=_DELAY)) as (
+            swarm,
+            far,
+            _,
+        ),
+        near.session() as near_session,
+        far.session() as far_session,
     ):
-
-        async def step(delay: float) -> float:
-            swarm.faults.delay = delay
-            return median(gaps((await chat(session, prompt, 32)).times))
-
-        await step(0.0)
+        await asyncio.sleep(1.0)  # for their pings
+        for session in (near_session, far_session):
+            await chat(session, prompt, 4)
         for _ in plan.repeat(result):
-            near, far = await step(0.0), await step(_DELAY)
+            close = median(gaps((await chat(near_session, prompt, 32)).times))
+            distant = median(gaps((await chat(far_session, prompt, 32)).times))
             oneway = await _one_way(swarm.travel)
-            result.values.append((far - near) / (2 * oneway))
-        swarm.faults.delay = 0.0
-    result.detail = f"one-way delay {oneway * 1000:.1f} ms, {far * 1000:.0f} ms a token"
+            result.values.append((distant - close) / (2 * oneway))
+    result.detail = f"one-way delay {oneway * 1000:.1f} ms, {distant * 1000:.0f} ms a token"
     return [result]
 
 
