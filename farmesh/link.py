@@ -47,6 +47,7 @@ class HopLink:
         self.extensions = extensions
         self.session_id = uuid.uuid4().hex
         self.position = 0
+        self.reach = 0  # tokens that the hop may hold: more than ``position`` until it is rewound
         self.last_heard = time.monotonic()
         self.failure: HopLost | None = None
         self._prefix = prefix
@@ -111,6 +112,7 @@ class HopLink:
             self.abort()
             raise
         self.position = min(self.position, answer.position or 0) if resume else 0
+        self.reach = max(self.reach, answer.position or 0) if resume else 0
 
     def expect(self, step_id: str) -> asyncio.Future[StepReply]:
         """The reply to a step that is sent, or pushed by another hop, from now on."""

@@ -335,12 +335,15 @@ class InferenceSession:
     async def _prefill(self, chunks: list[Chunk], upto: int) -> torch.Tensor:
         """Several chunks at once, each at another hop; a failure or cancel stops them all."""
         reorder = all(link.has("epoch") for link in self._links)
-        window = asyncio.Semaphore(_CHUNKS_IN_FLIGHT if reorder else 1)
+        # A hop that still holds more than is wanted would run a chunk that overtook the one that
+        # rewinds it, on top of the old tokens: then one chunk at a time.
+        alone = not reorder or any(link.reach > link.position for link in self._links)
+        window = asyncio.Semaphore(1 if alone else _CHUNKS_IN_FLIGHT)
         await self._events.put(PrefillProgress(chunks[0].start, upto, self._reused))
 
         async def run(chunk: Chunk) -> torch.Tensor:
             async with window:
-                return await self._run_chunk(chunk)
+                return await self._run_chunk(chunk, alone=alone)
 
         output = torch.empty(0)
         tasks = [asyncio.create_task(run(chunk)) for chunk in chunks]
@@ -355,7 +358,7 @@ class InferenceSession:
             raise
         return output
 
-    async def _run_chunk(self, chunk: Chunk) -> torch.Tensor:
+    async def _run_chunk(self, chunk: Chunk, *, alone: bool = True) -> torch.Tensor:
         """One chunk through its hops; ``[1, tokens, hidden]`` from the last of them.
 
         Each hop the client feeds is told which hops follow, and pushes to them; the client only
@@ -368,6 +371,7 @@ class InferenceSession:
             hidden_states = await self._embed(chunk)
             for link in links:  # those that hold more are rewound by this very step
                 link.position = min(link.position, chunk.start)
+                link.reach = max(link.reach, chunk.end)
             replies = [link.expect(step_id) for link in links]
             await self._send(links[0], self._step(chunk, step_id, hidden_states, links), chunk)
         stage = 0
@@ -383,6 +387,7 @@ class InferenceSession:
             await self._send(links[stage], step, chunk)
         for link in links:
             link.position = chunk.end
+            link.reach = chunk.end if alone else max(link.reach, chunk.end)
         return hidden_states
 
     async def _send(self, link: HopLink, step: Step, chunk: Chunk) -> None:

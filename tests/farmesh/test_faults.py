@@ -461,16 +461,17 @@ async def test_messages_that_overtake_are_lost_or_come_twice(
     checkpoint: Path, oracle: Oracle
 ) -> None:
     """Prevents steps that run twice, out of order, or at the wrong position."""
-    faults = Faults(jitter=0.01, drop_push=0.1, duplicate_push=0.3)
+    faults = Faults(jitter=0.05, drop_push=0.1, duplicate_push=0.3)
     async with swarm_of(checkpoint, "a=0:1 b=1:3 c=3:4", seed=4, faults=faults) as swarm:
         client = await swarm.client(prefill_chunk=8)
         async with client.session() as session:
             ids = prompt_of(80)
-            for turn in range(2):
+            for turn in range(5):
                 reply = await generate(session, ids, greedy(10))
                 assert reply.tokens == oracle.greedy(ids, 10)
                 assert not reply.reroutes
-                ids = ids[:50] + prompt_of(30, turn)
+                # The hops still hold the old text where the new one's chunks overtake.
+                ids = ids[: 50 * (turn % 2)] + prompt_of(30, turn)
             assert not banned(client)
 
 
