@@ -145,6 +145,8 @@ def end(server: uvicorn.Server, store: ChatStore) -> None:
     if not server.should_exit:
         server.should_exit = True
         log.debug("ending %r", store)
+        # Ctrl-C reaches the children of a terminal too: that connections break now is no news.
+        logging.disable(logging.ERROR)
         server.closing = asyncio.create_task(store.close())  # type: ignore[attr-defined]
 
 
