@@ -26,10 +26,10 @@ class Peer:
     def __init__(self, *arguments: str) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "farmesh", *arguments],
+            [sys.executable, "-m", "farmesh", *arguments, "--exit-with-stdin"],
             cwd=PROJECT,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed with this process, however it ends
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -81,6 +81,8 @@ class Peer:
             self.process.wait()
             self._reader.join(5.0)
             assert self.process.stdout is not None
+            assert self.process.stdin is not None
+            self.process.stdin.close()
             if not self._reader.is_alive():
                 self.process.stdout.close()
 
