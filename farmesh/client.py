@@ -218,6 +218,11 @@ class FarMeshClient:
                 self._news()
                 logger.error("%s", error)
                 return
+            except Exception as error:  # a bug or the daemon: sessions wait, they are not stranded
+                logger.exception("The swarm was left by an unexpected error; joining again")
+                self._join_error = SwarmUnreachable(f"Joining the swarm failed: {error}")
+                self._news()
+                await asyncio.sleep(_IMPATIENT_SECONDS)
             finally:
                 self._network = None
                 self._joined.clear()
@@ -302,11 +307,11 @@ class FarMeshClient:
     def report(self, lost: HopLost) -> None:
         """Leave a node alone for a while; a full one shortly, a failing one ever longer."""
         peer_id, now = lost.hop.peer_id, time.monotonic()
+        ban = self._bans.get(peer_id)
         if isinstance(lost, HopRefused):
-            if lost.code != CODE_EVICTED:
+            if lost.code != CODE_EVICTED and (ban is None or ban.until < now + _REFUSED_SECONDS):
                 self._bans[peer_id] = _Ban(now + _REFUSED_SECONDS, 0)
             return
-        ban = self._bans.get(peer_id)
         if ban is not None and ban.until > now:
             return  # tried again only because nobody else can: not one more failure
         failures = ban.failures + 1 if ban else 1

@@ -7,6 +7,7 @@ adapter of :mod:`farmesh.node.adapters`. docs/families.md shows how to add one.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Family:
         """
         with torch.device("meta"):
             model: torch.nn.Module = AutoModelForCausalLM.from_config(
-                config, attn_implementation=attention
+                copy.deepcopy(config),  # transformers writes the attention into it
+                attn_implementation=attention,
             )
         return model.eval()
 

@@ -95,18 +95,25 @@ class HeadBatcher:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                try:
-                    tokens = await loop.run_in_executor(self._executor, self._compute, batch)
-                except Exception as error:  # noqa: BLE001 - each waiting session reports it
-                    for request in batch:
-                        if not request.result.done():
-                            request.result.set_exception(error)
-                    continue
-                for request, token in zip(batch, tokens, strict=True):
-                    if not request.result.done():
-                        request.result.set_result(token)
+                outcomes = await loop.run_in_executor(self._executor, self._outcomes, batch)
+                for request, outcome in zip(batch, outcomes, strict=True):
+                    if request.result.done():
+                        continue
+                    if isinstance(outcome, Exception):
+                        request.result.set_exception(outcome)
+                    else:
+                        request.result.set_result(outcome)
         finally:
             self._running = None
+
+    def _outcomes(self, batch: list[_Request]) -> list[NextToken | Exception]:
+        """A token for each request; one that cannot be computed fails alone."""
+        try:
+            return list(self._compute(batch))
+        except Exception as error:  # noqa: BLE001 - its session reports it
+            if len(batch) == 1:
+                return [error]
+        return [outcome for request in batch for outcome in self._outcomes([request])]
 
     def _compute(self, batch: list[_Request]) -> list[NextToken]:
         hidden_states = torch.stack([request.hidden_states for request in batch])
