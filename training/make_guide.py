@@ -1,6 +1,7 @@
 """From nothing to the shipped files: tokenizer, training, export, evaluation, model card.
 
     python -m training.make_guide
+    python -m training.make_guide --steps 100 --more 0 --work training/runs/trial --out /tmp/trial
 
 Stopped in the middle, it goes on where it was.
 """
@@ -55,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("training/runs/guide"))
     parser.add_argument("--out", type=Path, default=Path("models/guide"))
-    parser.add_argument("--steps", type=int, default=Plan().steps, help="shorter for a trial")
+    parser.add_argument("--steps", type=int, default=Plan().steps, help="of the first cycle")
     parser.add_argument("--more", type=int, default=Plan().more, help="steps of a second cycle")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()

@@ -33,7 +33,7 @@ class Plan:
     """What a run does; kept in its checkpoint, so that a resumed run is the same run."""
 
     steps: int = 3300  # of the first cycle
-    more: int = 0  # steps of a second cycle, in which the learning rate rises once more
+    more: int = 1000  # steps of a second cycle, in which the learning rate rises once more
     tokens: int = 4096  # per step, padding included
     warmup: int = 150  # steps
     decay: float = 0.4  # the last part of the run, in which the learning rate falls to 0

@@ -36,16 +36,18 @@ def test_batches_keep_to_their_size_and_are_repeatable() -> None:
 
 
 def test_learning_rate_rises_stays_and_falls() -> None:
-    plan = Plan(steps=100, warmup=10, decay=0.5)
+    plan = Plan(steps=100, more=50, warmup=10, decay=0.5)
     factors = [learning_rate(plan, step) for step in range(100)]
     assert factors[0] == 0.1
     assert factors[30] == 1.0
     assert 0 < factors[-1] < 0.05
+    assert 0.3 < learning_rate(plan, 110) < 0.5
+    assert 0 < learning_rate(plan, 149) < 0.05
 
 
 def test_a_run_can_be_resumed(tmp_path: Path) -> None:
     tokenizer = get_tokenizer(GUIDE, seed=1)
-    plan = Plan(steps=2, tokens=256)
+    plan = Plan(steps=2, more=0, tokens=256)
     run = Run(tmp_path, tokenizer, plan, "cpu")
     run.train()
     again = Run(tmp_path, tokenizer, plan, "cpu")
