@@ -173,8 +173,8 @@ class Tab:
     @property
     def live(self) -> str:
         """The text of the growing reply."""
-        found = self.page.locator("#fm-live [data-testid=bot]")
-        return found.first.inner_text() if found.count() else ""
+        texts = self.page.locator("#fm-live [data-testid=bot]").all_inner_texts()
+        return texts[0] if texts else ""
 
     @property
     def users(self) -> list[str]:
@@ -225,9 +225,12 @@ class Tab:
         field.blur()
 
     def make_replies_long(self, tokens: int = 900) -> None:
-        """The bundled model is brief: let it go on until its limit."""
+        """The bundled model is brief: let it go on until its limit, and say something there."""
         self.tune()
         self.set_number("max-new-tokens", tokens)
+        # Without these it repeats its end-of-reply token, which has no text.
+        self.set_number("temperature", 1.4)
+        self.set_number("repetition-penalty", 1.6)
         self.page.locator("#fm-endless input").check()
         self.page.wait_for_timeout(200)
 
