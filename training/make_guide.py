@@ -1,7 +1,7 @@
 """From nothing to the shipped files: tokenizer, training, export, evaluation, model card.
 
     python -m training.make_guide
-    python -m training.make_guide --steps 100 --more 0 --work training/runs/trial --out training/runs/out
+    python -m training.make_guide --steps 100 --more 0 --work training/runs/t --out training/runs/o
 
 Stopped in the middle, it goes on where it was.
 """
