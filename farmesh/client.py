@@ -50,6 +50,7 @@ _OPEN_TRIES = 3  # of a stream that drops while it is opened
 _MAX_BAN_SECONDS = 300.0
 _PINGS_KEPT = 8  # per node
 _PUSH_SECONDS = 0.002  # what handing a step to the next hop costs more than answering
+_EMPTY_LOOKS = 3  # in a row, until a swarm that was there is taken for empty
 _PING_LIMIT = 32  # nodes measured per look
 _DIRECT_EMBED = 16  # tokens; more are embedded in the worker thread
 
@@ -89,6 +90,7 @@ class FarMeshClient:
         self._keeper: asyncio.Task[None] | None = None
         self._rtts: dict[PeerId, float] = {}
         self._pings: dict[PeerId, deque[float]] = {}
+        self._empty_looks = 0
         self._silent: set[PeerId] = set()  # did not answer the last ping
         self._bans: dict[PeerId, _Ban] = {}
         self._block_seconds: dict[PeerId, float] = {}  # per decode step and block, smoothed
@@ -190,6 +192,11 @@ class FarMeshClient:
             nodes = await self._network.directory.lookup(self.prefix, self.num_blocks)
         except (TimeoutError, OSError) as error:
             raise SwarmUnreachable("The swarm's DHT does not answer.") from error
+        if not nodes and self._snapshot.online and self._empty_looks < _EMPTY_LOOKS:
+            # A busy DHT may miss all records at once; the nodes' streams tell who is really gone.
+            self._empty_looks += 1
+            return self.snapshot
+        self._empty_looks = 0
         if nodes != self._snapshot.nodes:
             self._snapshot = replace(self._snapshot, nodes=nodes)
             self._news()
