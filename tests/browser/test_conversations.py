@@ -51,7 +51,7 @@ def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
     """gradio#10559: a restart of the app lost every conversation."""
     tab.send("What is a span?")
     tab.wait_idle(replies=1)
-    tab.until(lambda: len(titles(tab)) == 1)
+    tab.until(lambda: "assistant" in tab.page.evaluate("JSON.stringify({...localStorage})"))
     reply = tab.bots
     chat = f"{app.url}/farmesh/chat/{tab.page.evaluate('farmesh.chatId')}"
     forget = "fetch(`./farmesh/chat/${farmesh.chatId}`, {method: 'DELETE'})"
