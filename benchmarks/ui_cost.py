@@ -172,9 +172,7 @@ def turn(page: Any, number: int) -> tuple[float, float]:
 def chat_with_turns(page: Any, turns: int) -> None:
     """Open a chat in which so many turns are there already."""
     messages = [
-        {"role": role, "text": SENTENCE * 4}
-        for _ in range(turns)
-        for role in ("user", "assistant")
+        {"role": role, "text": SENTENCE * 4} for _ in range(turns) for role in ("user", "assistant")
     ]
     page.evaluate(
         """async (messages) => {
