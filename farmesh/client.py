@@ -18,7 +18,7 @@ from transformers import PreTrainedConfig
 
 from farmesh.checkpoint import Checkpoint
 from farmesh.config import ClientConfig
-from farmesh.core import Hop, PeerId, Route, Span, SwarmSnapshot
+from farmesh.core import Hop, NodeInfo, NodeState, PeerId, Route, Span, SwarmSnapshot
 from farmesh.errors import (
     FarMeshError,
     HopLost,
@@ -198,9 +198,17 @@ class FarMeshClient:
             return self.snapshot
         self._empty_looks = 0
         if nodes != self._snapshot.nodes:
+            self._pardon(nodes)
             self._snapshot = replace(self._snapshot, nodes=nodes)
             self._news()
         return self.snapshot
+
+    def _pardon(self, nodes: tuple[NodeInfo, ...]) -> None:
+        """A node that has just come online was started again: what its predecessor did is past."""
+        before = {node.peer_id for node in self._snapshot.online}
+        for node in nodes:
+            if node.state is NodeState.ONLINE and node.peer_id not in before:
+                self._bans.pop(node.peer_id, None)
 
     def _news(self) -> None:
         """Wake everybody who waits for a change."""

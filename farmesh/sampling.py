@@ -103,7 +103,7 @@ def _penalize(logits: torch.Tensor, row: SamplingRow) -> torch.Tensor:
     scores = logits[None]
     processors = LogitsProcessorList()
     if params.repetition_penalty != 1.0:
-        processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+        processors.append(RepetitionPenaltyLogitsProcessor(float(params.repetition_penalty)))
     if params.no_repeat_ngram_size:
         processors.append(NoRepeatNGramLogitsProcessor(params.no_repeat_ngram_size))
     scores = processors(ids, scores)[0]

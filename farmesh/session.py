@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from farmesh.model import NextToken
 
 _CHUNKS_IN_FLIGHT = 3  # prefill chunks between the first hop and the last
-_EVENTS_AHEAD = 64  # events the engine may be ahead of its reader
+_EVENTS_AHEAD = 1  # events the engine may be ahead of its reader
 _QUIET_SECONDS = 1.0  # of waiting for nodes before anybody is told
 _SMALL_STEP = 8  # tokens whose activations always fit into the transport's buffers
 _WATCH_SECONDS = 0.5  # between looks at a silent hop
