@@ -220,6 +220,7 @@ def test_oldest_turns_leave_and_the_person_is_told(tab: Tab) -> None:
 def test_wrong_setting_is_said_and_nothing_is_changed(tab: Tab) -> None:
     tab.tune()
     tab.page.locator("#fm-seed textarea").fill("minus one")
+    tab.page.wait_for_timeout(200)  # faster than any person: the page has not taken it in yet
     tab.send("Hello")
     expect(tab.page.locator(".fm-notice")).to_contain_text("Seed must be a whole number")
     expect(tab.box).to_have_value("Hello")
