@@ -56,10 +56,10 @@ async def _open(
         await stack.enter_async_context(swarm)
         reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
         stack.callback(reporter.cancel)
-    # Both import torch or transformers, which takes seconds: never on the event loop.
-    tokenizer, client_class = await asyncio.gather(
-        asyncio.to_thread(_load_tokenizer, model), asyncio.to_thread(_client_class)
-    )
+    # Both import torch or transformers, which takes seconds: never on the event loop. One after the
+    # other: transformers' lazy imports fail when two threads make them for the first time.
+    tokenizer = await asyncio.to_thread(_load_tokenizer, model)
+    client_class = await asyncio.to_thread(_client_class)
     peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
     backend.join = _join_command(model, peers)
     backend.status = "Joining the swarm"
