@@ -22,6 +22,18 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In CI, tests of real processes and browsers get a second try, which the summary shows.
+
+    They race with a machine that nobody watches; at a desk a flake should be seen at once.
+    """
+    if os.environ.get("CI", "").lower() not in ("true", "1"):
+        return
+    for item in items:
+        if item.get_closest_marker("browser") or item.get_closest_marker("swarm"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The repository's folder."""
