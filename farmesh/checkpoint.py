@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -198,8 +197,3 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise CheckpointError("CUDA is not available on this machine; use --device cpu.")
     return device
-
-
-def text_config(config: Any) -> Any:
-    """The language model's part of a config that may also describe vision or audio."""
-    return config.get_text_config() if hasattr(config, "get_text_config") else config

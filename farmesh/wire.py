@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -476,7 +476,3 @@ def is_dummy(tensor: torch.Tensor) -> bool:
 def tokens_per_message(hidden_size: int, dtype: torch.dtype, wanted: int) -> int:
     """How many tokens of activations fit into one message that can be pushed."""
     return max(1, min(wanted, PUSH_BYTES // (hidden_size * dtype.itemsize)))
-
-
-def concatenate(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
