@@ -5,6 +5,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+PETALS := .venv-petals
+PETALS_STAMP := $(PETALS)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -24,7 +26,11 @@ test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
-	$(PY) -m pytest -q -m "not swarm and not browser and not slow" $(ARGS)
+	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop" $(ARGS)
+
+.PHONY: interop
+interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)
+	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
@@ -37,13 +43,17 @@ lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the 
 bench: $(RUN_STAMP)  ## measure this machine; benchmarks/METHODOLOGY.md defines every number
 	$(PY) -m benchmarks $(ARGS)
 
+.PHONY: soak
+soak: $(RUN_STAMP)  ## random people, programs and node failures for minutes; ARGS="--minutes 30"
+	$(PY) -m benchmarks.soak $(ARGS)
+
 .PHONY: guide
 guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
 	$(PY) -m training.make_guide $(ARGS)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and the app's state
-	rm -rf $(VENV) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) $(PETALS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(PY):
@@ -60,3 +70,7 @@ $(DEV_STAMP): requirements.txt requirements-dev.txt | $(PY)
 	@$(PY) -m pip install --disable-pip-version-check --prefer-binary \
 		-r requirements.txt -r requirements-dev.txt
 	@touch $@ $(RUN_STAMP)
+
+$(PETALS_STAMP): scripts/make_petals_env.sh
+	@scripts/make_petals_env.sh $(PETALS)
+	@touch $@

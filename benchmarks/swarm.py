@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -125,6 +126,8 @@ async def joined(
     config = ClientConfig(checkpoint=checkpoint, initial_peers=(address,), **settings)  # type: ignore[arg-type]
     async with FarMeshClient(config) as client:
         await _all_online(client, nodes)
+        gc.collect()
+        gc.freeze()  # as the app does
         yield client
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -66,14 +67,30 @@ class Stage(Enum):
 class Backend:
     """One model; :meth:`start` opens it, everybody else waits for it."""
 
-    def __init__(self, name: str, defaults: SamplingParams | None = None) -> None:
-        self.name = name  # of the model, for people
+    def __init__(
+        self,
+        name: str,
+        defaults: SamplingParams | None = None,
+        watch: Callable[[Client], Client] | None = None,
+        model_id: str = "",
+    ) -> None:
+        """
+        Args:
+            name: of the model, for people.
+            watch: puts something between the chats and the client, to count what passes.
+            model_id: the model's name in the catalogue.
+        """
+        self.name = name
+        self.id = model_id
+        self._watch = watch
         self.defaults = defaults or SamplingParams()
         self.stage = Stage.STARTING
         self.status = "Starting"  # what is being done, in a few words
+        self.progress = 0.0  # of opening, from 0 to 1
         self.trouble = ""  # what is wrong with the app's own nodes, if anything
         self.join = ""  # the command that adds a node to this swarm
         self.engine: Engine | None = None
+        self.ready_since = float("inf")  # monotonic seconds
         self._settled = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -86,14 +103,17 @@ class Backend:
     async def start(self, opening: Callable[[Backend], Awaitable[Engine]]) -> None:
         """Open the engine; an error becomes this backend's state, with its sentence."""
         try:
-            self.engine = await opening(self)
+            engine = await opening(self)
+            client = self._watch(engine.client) if self._watch else engine.client
+            self.engine = replace(engine, client=client)
         except FarMeshError as error:
             self._fail(str(error))
         except Exception as error:  # the page must say that it cannot go on
             log.exception("the model %s could not be opened", self.name)
             self._fail(explain(error).text)
         else:
-            self.stage, self.status = Stage.READY, "Ready"
+            self.stage, self.status, self.progress = Stage.READY, "Ready", 1.0
+            self.ready_since = time.monotonic()
         self._settled.set()
 
     async def ready(self) -> Engine:

@@ -28,6 +28,7 @@ class Message:
     cut: bool = False  # ended by its limit, by Stop or by an error: it can be continued
     note: str = ""  # how the reply came about, one line for people
     params: SamplingParams | None = None  # what the reply was made with
+    model: str = ""  # name of the model that made it, for people
     stats: GenerationStats | None = None
 
     @property
@@ -162,6 +163,12 @@ class Conversation:
                 return entry.message.text
         return None
 
+    def forget_tokens(self) -> None:
+        """Keep the text of all replies only: their token ids mean nothing to another model."""
+        for node in self._nodes.values():
+            if node.message is not None and node.message.token_ids:
+                node.message = replace(node.message, token_ids=(), beyond=0)
+
     def step(self, node_id: int, by: int) -> None:
         """Show the version ``by`` places after this one; the first and last are the limits."""
         parent = self._nodes[self._nodes[node_id].parent]
@@ -207,9 +214,12 @@ class Conversation:
                 or not isinstance(item.get("text"), str)
             ):
                 raise ValueError(f"Message {number} has no role or no text.")
-            note = item.get("note")
-            message = Message(item["role"], item["text"], note=note if type(note) is str else "")
-            conversation.add(replace(message, cut=item.get("cut") is True))
+            note, model = (
+                value if isinstance(value := item.get(key), str) else ""
+                for key in ("note", "model")
+            )
+            cut = item.get("cut") is True
+            conversation.add(Message(item["role"], item["text"], cut=cut, note=note, model=model))
         return conversation
 
 
@@ -219,6 +229,8 @@ def _to_data(message: Message) -> dict[str, Any]:
         data["note"] = message.note
     if message.cut:
         data["cut"] = True
+    if message.model:
+        data["model"] = message.model
     if message.params is not None:
         neutral = SamplingParams()
         data["made_with"] = {

@@ -35,7 +35,7 @@ from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
 
 logger = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
+HOST = "127.0.0.1"  # where children are reached from here, whatever they listen on
 TERMINATE_SECONDS = 3.0  # from SIGTERM to SIGKILL
 FIRST_PAUSE = 0.5  # seconds before a child is started again; doubles with each failure in a row
 LONGEST_PAUSE = 8.0  # seconds
@@ -116,6 +116,11 @@ def usable_cores() -> int:
     return cores
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an address leads to the machine that it is used on."""
+    return address.startswith(("/ip4/127.", "/ip6/::1/"))
+
+
 def how_it_ended(exit_code: int, last_line: str) -> str:
     """One sentence; children that end with 2 have said it themselves."""
     if exit_code == 2 and last_line:
@@ -162,6 +167,7 @@ class _Child:
     failures: int = 0  # ends in a row
     up_since: float | None = None  # of this process; monotonic
     address: str = ""  # the same in every life
+    announced: list[str] = field(default_factory=list)  # all that it printed, that one included
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
 
     @property
@@ -313,6 +319,12 @@ class EmbeddedSwarm:
                 )
         return (bootstrap.address,)
 
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """Where others join: addresses that other machines reach, if there are any."""
+        known = self._children[0].announced
+        return tuple(a for a in known if not is_loopback(a)) or tuple(known[:1])
+
     def log_tail(self, name: str) -> tuple[str, ...]:
         """The last lines that a child wrote, for an error report."""
         return next((tuple(c.tail) for c in self._children if c.status.name == name), ())
@@ -383,7 +395,14 @@ class EmbeddedSwarm:
     async def _run(self, child: _Child, peers: tuple[str, ...]) -> str:
         """One life of a child, from its start to the sentence that says how it ended."""
         port = child.port or _free_port()
-        argv = [*self._program, *child.arguments, "--host", HOST, "--port", str(port)]
+        argv = [
+            *self._program,
+            *child.arguments,
+            "--host",
+            self._settings.host,
+            "--port",
+            str(port),
+        ]
         argv += ["--exit-with-stdin", *(("--peers", *peers) if peers else ())]
         threads = str(self._threads)
         env = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
@@ -403,7 +422,11 @@ class EmbeddedSwarm:
     async def _listen(self, child: _Child, output: asyncio.StreamReader, port: int) -> None:
         async for line in _lines(output):
             child.hear(line)
-            if _ADDRESS.match(line) and child.up_since is None:
+            if not _ADDRESS.match(line):
+                continue
+            if line not in child.announced:
+                child.announced.append(line)
+            if child.up_since is None:
                 child.address, child.port, child.up_since = line, port, time.monotonic()
                 self._set(child, ChildState.UP, pid=child.status.pid, detail="")
 

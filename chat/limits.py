@@ -16,8 +16,22 @@ WINDOW = 60.0  # seconds that turns_per_minute looks back
 KNOWN_PEOPLE = 10_000  # people whose messages are counted; the longest silent are forgotten
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: for the limits, and for whose inference sessions may be reused."""
+
+    id: str  # what limits count by; the same for a person's page and programs
+    cache_key: str  # sessions are shared within it and never beyond
+    per_minute: int | None = None  # own limits; None: everybody's
+    at_once: int | None = None
+
+
 class TooManyTurns(ChatError):
-    """A person sent more messages than a minute allows."""
+    """A person sent more messages than a minute allows; ``wait`` is in whole seconds."""
+
+    def __init__(self, text: str, wait: int) -> None:
+        super().__init__(text)
+        self.wait = wait
 
 
 class LineFull(ChatError):
@@ -31,8 +45,11 @@ class TurnRate:
         self._per_minute = per_minute
         self._sent: dict[str, deque[float]] = {}
 
-    def take(self, person: str, now: float) -> None:
+    def take(self, person: str, now: float, per_minute: int | None = None) -> None:
         """Count one message.
+
+        Args:
+            per_minute: this person's own limit, where it is not everybody's.
 
         Raises:
             TooManyTurns: not yet; the text says how long to wait.
@@ -43,11 +60,13 @@ class TurnRate:
             del self._sent[next(iter(self._sent))]
         while sent and sent[0] <= now - WINDOW:
             sent.popleft()
-        if len(sent) >= self._per_minute:
-            wait = math.ceil(sent[0] + WINDOW - now)
+        limit = per_minute or self._per_minute
+        if len(sent) >= limit:
+            wait = math.ceil(sent[-limit] + WINDOW - now)
             raise TooManyTurns(
-                f"That is more than {words.count(self._per_minute, 'message')} a minute. "
-                f"Wait {words.count(wait, 'second')} and send it again."
+                f"That is more than {words.count(limit, 'message')} a minute. "
+                f"Wait {words.count(wait, 'second')} and send it again.",
+                wait,
             )
         sent.append(now)
 
@@ -56,6 +75,7 @@ class TurnRate:
 class _Waiter:
     person: str
     told: Callable[[int], None]
+    at_once: int  # of this person's turns that may run
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -82,13 +102,18 @@ class Line:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def admit(self, person: str, told: Callable[[int], None]) -> AsyncIterator[None]:
+    async def admit(
+        self, person: str, told: Callable[[int], None], at_once: int | None = None
+    ) -> AsyncIterator[None]:
         """Hold a place for one turn; ``told`` gets the number of turns that come before it.
+
+        Args:
+            at_once: this person's own limit, where it is not everybody's.
 
         Raises:
             LineFull: too many wait already.
         """
-        await self._enter(person, told)
+        await self._enter(_Waiter(person, told, at_once or self._per_person))
         try:
             yield
         finally:
@@ -97,13 +122,13 @@ class Line:
                 del self._running[person]
             self._admit_waiting()
 
-    async def _enter(self, person: str, told: Callable[[int], None]) -> None:
-        if not self._waiting and self._may_run(person):
+    async def _enter(self, waiter: _Waiter) -> None:
+        person = waiter.person
+        if not self._waiting and self._may_run(waiter):
             self._running[person] += 1
             return
-        if len(self._waiting) >= self._max_waiting and not self._may_run(person):
+        if len(self._waiting) >= self._max_waiting and not self._may_run(waiter):
             raise LineFull("Too many messages wait in line already. Try again in a minute.")
-        waiter = _Waiter(person, told)
         self._waiting.append(waiter)
         self._admit_waiting()
         try:
@@ -116,12 +141,12 @@ class Line:
             self._admit_waiting()
             raise
 
-    def _may_run(self, person: str) -> bool:
-        return self.running < self._limit and self._running[person] < self._per_person
+    def _may_run(self, waiter: _Waiter) -> bool:
+        return self.running < self._limit and self._running[waiter.person] < waiter.at_once
 
     def _admit_waiting(self) -> None:
         for waiter in list(self._waiting):
-            if self._may_run(waiter.person):
+            if self._may_run(waiter):
                 self._waiting.remove(waiter)
                 self._running[waiter.person] += 1
                 waiter.go.set()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import shlex
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from chat.backend import Backend, Engine
-from chat.embedded import ChildState, EmbeddedSwarm
-from chat.settings import ModelEntry, Settings
+from chat.embedded import ChildState, EmbeddedSwarm, is_loopback
+from chat.settings import PROJECT, ModelEntry, Settings
 from farmesh import ClientConfig
 from farmesh.errors import CheckpointError
+
+# How far opening is, by what has been done; nodes load while the tokenizer does.
+NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
 
 
 @asynccontextmanager
@@ -53,16 +59,17 @@ async def _open(
 ) -> Engine:
     if swarm is not None:
         backend.status = "Starting the nodes on this machine"
+        backend.progress = NODES_STARTING
         await stack.enter_async_context(swarm)
         reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
         stack.callback(reporter.cancel)
     # Both import torch or transformers, which takes seconds: never on the event loop. One after the
     # other: transformers' lazy imports fail when two threads make them for the first time.
     tokenizer = await asyncio.to_thread(_load_tokenizer, model)
+    backend.progress = TOKENIZER_LOADED
     client_class = await asyncio.to_thread(_client_class)
     peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
-    backend.join = _join_command(model, peers)
-    backend.status = "Joining the swarm"
+    backend.status, backend.progress = "Joining the swarm", JOINING
     config = ClientConfig(
         checkpoint=model.checkpoint_path, initial_peers=peers, dht_prefix=model.dht_prefix
     )
@@ -70,7 +77,10 @@ async def _open(
         config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)
     client = await asyncio.to_thread(client_class, config)
     await stack.enter_async_context(client)
+    where = swarm.announced if swarm is not None else peers
+    backend.join = join_command(model.checkpoint, client.prefix, where)
     template = model.chat_template.read_text("utf-8") if model.chat_template else None
+    await asyncio.to_thread(_settle)
     return Engine(client, tokenizer, min(model.context, client.max_context), template)
 
 
@@ -80,13 +90,21 @@ async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
         backend.trouble = next(
             (
                 f"{child.name} is being started again"
-                if child.state is ChildState.RESTARTING
+                if child.state is not ChildState.FAILED
                 else f"{child.name} could not be started: {child.detail}"
                 for child in snapshot.children
                 if child.state in (ChildState.RESTARTING, ChildState.FAILED)
+                or (child.state is ChildState.STARTING and child.restarts)
             ),
             "",
         )
+
+
+def _settle() -> None:
+    """Keep what is loaded for good out of garbage collections, each of which stalls all streams."""
+    gc.unfreeze()  # of a model that was closed
+    gc.collect()
+    gc.freeze()
 
 
 def _client_class() -> Any:
@@ -113,6 +131,21 @@ def _load_tokenizer(model: ModelEntry) -> Any:
     return tokenizer
 
 
-def _join_command(model: ModelEntry, peers: tuple[str, ...]) -> str:
-    words = ["python", "-m", "farmesh", "serve", model.checkpoint, "--peers", *peers]
+def join_command(checkpoint: str, prefix: str, peers: Sequence[str]) -> str:
+    """What to run in the project's folder to add a node, with all that the node must be told.
+
+    The model's name in the swarm is always given: elsewhere its folder may be called differently.
+    """
+    words = [python(), "-m", "farmesh", "serve", checkpoint, "--prefix", prefix]
+    words += ["--peers", *peers]
+    if not all(map(is_loopback, peers)):
+        words += ["--host", "0.0.0.0"]  # others must reach the new node too
     return shlex.join(words)
+
+
+def python() -> str:
+    """How a person calls this Python from the project's folder."""
+    ours = Path(sys.prefix)
+    if not ours.is_relative_to(PROJECT):
+        return "python"
+    return str((ours / "bin" / "python").relative_to(PROJECT))

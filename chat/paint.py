@@ -121,7 +121,7 @@ def _done(view: ChatView) -> str:
     last = view.entries[-1].message if view.entries else None
     if last is None or last.params is None or last.note != view.status:
         return Markup('<div class="fm-done">{}</div>').format(view.status) if view.status else ""
-    made = words.made_with(last.params, last.stats.seed if last.stats else None)
+    made = words.made_with(last.params, last.stats.seed if last.stats else None, last.model)
     return Markup(
         '<details class="fm-done"><summary>{}</summary><p>Made with {}.</p></details>'
     ).format(view.status, made)

@@ -97,26 +97,37 @@ class PromptBuilder:
             {"role": m.role, "content": self._mark if i == marked else m.text}
             for i, m in enumerate(messages)
         ]
-        if not system:
-            return self._apply(turns)
-        try:
-            return self._apply([{"role": "system", "content": system}, *turns])
-        except ChatError:  # some models (Gemma, early Mistral) know no system role
-            if not turns:
-                raise
-            first = turns[0] | {"content": f"{system}\n\n{turns[0]['content']}"}
-            return self._apply([first, *turns[1:]])
+        if system:
+            turns = [{"role": "system", "content": system}, *turns]
+        return render(self._tokenizer, turns, self._template)
 
-    def _apply(self, turns: list[dict[str, str]]) -> str:
-        kwargs = {"chat_template": self._template} if self._template else {}
-        try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    turns, tokenize=False, add_generation_prompt=True, **kwargs
-                )
+
+def render(tokenizer: Any, turns: list[dict[str, str]], template: str | None = None) -> str:
+    """The text that asks for the next reply; a system prompt may come first.
+
+    Raises:
+        ChatError: the model's chat template refuses the conversation.
+    """
+    try:
+        return _apply(tokenizer, turns, template)
+    except ChatError:  # some models (Gemma, early Mistral) know no system role
+        if len(turns) < 2 or turns[0]["role"] != "system":
+            raise
+        system, first, *others = turns
+        joined = first | {"content": f"{system['content']}\n\n{first['content']}"}
+        return _apply(tokenizer, [joined, *others], template)
+
+
+def _apply(tokenizer: Any, turns: list[dict[str, str]], template: str | None) -> str:
+    kwargs = {"chat_template": template} if template else {}
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, **kwargs
             )
-        except TemplateError as error:
-            raise ChatError(f"The model's chat template refuses this chat: {error}") from None
+        )
+    except TemplateError as error:
+        raise ChatError(f"The model's chat template refuses this chat: {error}") from None
 
 
 def merged(messages: Sequence[Message]) -> tuple[Message, ...]:

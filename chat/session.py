@@ -274,6 +274,24 @@ class Chat:
         self._notice = None
         self._transcript_changed()
 
+    async def use(self, backend: Backend) -> tuple[str, ...]:
+        """Go on with another model: the conversation stays, a running reply is stopped.
+
+        Returns:
+            The texts that waited behind the running reply.
+        """
+        if backend is self.backend:
+            return ()
+        waiting = await self.stop("stopped: another model was chosen")
+        await self.rest()
+        self.conversation.forget_tokens()
+        self.backend = backend
+        self._builder = None
+        self._first_kept, self._used = None, 0
+        self._notice, self._status = None, ""
+        self._transcript_changed()
+        return waiting
+
     def restore(self, conversation: Conversation, system: str = "") -> None:
         """Take a conversation that the browser kept; only into an empty chat."""
         if not self._entries and not self.running:
@@ -474,6 +492,7 @@ class Chat:
             cut=cut,
             note=" · ".join(part for part in parts if part),
             params=turn.request.params,
+            model=self.backend.name,
             stats=stats,
         )
 

@@ -76,6 +76,36 @@ class ServerSettings(Section):
     root_path: str = Field("", description="path under which a proxy serves the page, e.g. /chat")
     open_browser: bool = Field(True, description="open the page in the default browser at start")
     share: bool = Field(False, description="ask Gradio for a public link at start")
+    allowed_hosts: Words = Field(
+        (),
+        description="names that the app may be called by, e.g. chat.example.org; * for any "
+        "(empty: this machine's own)",
+    )
+    proxies: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="reverse proxies in front, whose X-Forwarded-For and -Host are believed",
+    )
+
+
+class AccessSettings(Section):
+    """Who may come in."""
+
+    sign_in: Literal["off", "password", "huggingface"] = Field(
+        "off", description="off: everybody who reaches the port; else nothing without signing in"
+    )
+    api_keys: bool = Field(
+        False, description="programs need a key, at /v1, /mesh and /metrics (with sign_in always)"
+    )
+    file: FilePath = Field(
+        Path(".state/access.json"),
+        description="users and keys, as hashes; python -m chat.accounts fills it",
+    )
+    huggingface_users: Words = Field(
+        (), description="Hugging Face accounts that may sign in; empty for every one"
+    )
+    days: float = Field(30.0, gt=0, description="days until one has to sign in again")
 
 
 class SwarmSettings(Section):
@@ -86,6 +116,10 @@ class SwarmSettings(Section):
     )
     peers: Annotated[tuple[Address, ...], BeforeValidator(_split)] = Field(
         (), description="bootstrap addresses of the swarm to join, /ip4/.../tcp/.../p2p/..."
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="embedded: address the nodes listen on; 0.0.0.0 lets other machines join",
     )
     nodes: int = Field(2, ge=1, le=64, description="embedded: node processes to start")
     threads: int = Field(
@@ -121,6 +155,18 @@ class ChatSettings(Section):
         64, ge=0, description="messages that may wait in line; more are turned away with a sentence"
     )
     max_message_chars: int = Field(20_000, ge=1, description="longest message, in characters")
+    api_sessions: int = Field(
+        32, ge=0, description="idle sessions kept for programs, whose next request goes on there"
+    )
+    likes_file: str = Field(
+        "",
+        description="file for likes and dislikes, with the reply and the message, as JSON lines; "
+        "empty: the page has no such buttons",
+    )
+    conversations_file: FilePath = Field(
+        Path(".state/conversations.sqlite"),
+        description="file for conversations of people who sign in; others' stay in the browser",
+    )
     updates_per_second: float = Field(
         25.0, gt=0, le=120, description="times per second that a growing reply is drawn, at most"
     )
@@ -141,12 +187,16 @@ class LoggingSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe messages shown: debug, info, warning or error"
     )
+    format: Literal["text", "json"] = Field(
+        "text", description="text for people; json: one object per line, every reply among them"
+    )
 
 
 class Settings(Section):
     """Everything that can be set; one field per section of the file."""
 
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
     swarm: SwarmSettings = SwarmSettings()
     chat: ChatSettings = ChatSettings()
     models: ModelSettings = ModelSettings()
@@ -498,6 +548,15 @@ def settings_from_command_line(
     except ConfigError as error:
         _exit(error)
     return settings, catalogue
+
+
+def settings_from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings without flags, for commands beside the app.
+
+    Raises:
+        ConfigError: something in them is wrong.
+    """
+    return load_settings(Layer("the command line", {}), environ)
 
 
 def _exit(error: ConfigError) -> NoReturn:

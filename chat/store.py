@@ -17,8 +17,10 @@ from collections.abc import Callable
 from hmac import compare_digest
 from types import TracebackType
 
+from chat.api_pool import SessionPool
 from chat.backend import Backend
 from chat.limits import Line, TurnRate
+from chat.models import Models
 from chat.session import Chat, ChatLimits
 from chat.settings import ChatSettings
 from chat.words import ChatError
@@ -47,8 +49,15 @@ class ChatStore:
         backend: Backend,
         settings: ChatSettings,
         clock: Callable[[], float] = time.monotonic,
+        models: Models | None = None,
     ) -> None:
+        """
+        Args:
+            backend: of the model that a new chat begins with.
+            models: others that a chat can go on with; None: there is only that one.
+        """
         self.backend = backend
+        self.models = models
         self.settings = settings
         self.rate = TurnRate(settings.turns_per_minute)
         self.line = Line(
@@ -57,6 +66,7 @@ class ChatStore:
         self._limits = ChatLimits(
             self.rate, self.line, settings.grace_seconds, settings.max_message_chars
         )
+        self.pool = SessionPool(settings.api_sessions, settings.idle_minutes * 60, clock)
         self._clock = clock
         self._chats: OrderedDict[str, Chat] = OrderedDict()  # least recently used first
         self._closing: set[asyncio.Task[None]] = set()
@@ -102,6 +112,16 @@ class ChatStore:
         chat.last_used = self._clock()
         return chat
 
+    async def use(self, chat: Chat, model_id: str) -> tuple[str, ...]:
+        """Let a chat go on with another model; returns the texts that waited in it.
+
+        Raises:
+            ChatError: this app does not offer that model, or cannot serve it.
+        """
+        if self.models is None or model_id == chat.backend.id:
+            return ()
+        return await chat.use(await self.models.open(model_id))
+
     def find(self, chat_id: str, person: str) -> Chat | None:
         """The person's chat of this id, if there is one; it does not count as use."""
         chat = self._chats.get(chat_id)
@@ -128,7 +148,9 @@ class ChatStore:
             self._close_soon(chat)
 
     def _close_soon(self, chat: Chat) -> None:
-        task = asyncio.create_task(chat.close(), name="close chat")
+        self._track(asyncio.create_task(chat.close(), name="close chat"))
+
+    def _track(self, task: asyncio.Task[None]) -> None:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -143,6 +165,7 @@ class ChatStore:
         for chat in list(self._chats.values()):
             if chat.holds_cache and not chat.running and chat.last_used < limit:
                 await chat.rest()
+        await self.pool.sweep()
 
     async def close(self) -> None:
         """End all replies and give all KV caches back."""
@@ -152,6 +175,7 @@ class ChatStore:
         self._chats.clear()
         for chat in chats:
             self._close_soon(chat)
+        self._track(asyncio.create_task(self.pool.close(), name="close pool"))
         if self._closing:
             _, late = await asyncio.wait(self._closing, timeout=CLOSING)
             for task in late:

@@ -5,6 +5,7 @@ Everything that a node says of itself is a stranger's text and is escaped here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ from farmesh.core import NodeInfo, NodeState, Route, Span, SwarmSnapshot
 
 MAX_NODES = 24  # drawn; the rest are counted
 MAX_CELLS = 64  # a model with more blocks gets several blocks per cell
+LOOKING_SECONDS = 10.0  # after the model was opened, until no node means that nobody serves it
 NAME_LENGTH = 32  # characters of a node's own name that are shown
 
 
@@ -25,10 +27,12 @@ def headline(backend: Backend) -> tuple[str, str]:
         return backend.status, "bad"
     if snapshot is None:
         return backend.trouble or backend.status, "wait"
-    if backend.trouble and snapshot.gaps:
+    if backend.trouble:  # of the app's own nodes: known before the swarm has noticed
         return backend.trouble, "wait"
     if not snapshot.online:
-        return "Looking for nodes", "wait"
+        if time.monotonic() < backend.ready_since + LOOKING_SECONDS:
+            return "Looking for nodes", "wait"
+        return f"Nobody serves {backend.name}", "bad"
     if gaps := snapshot.gaps:
         return f"Nobody serves {words.blocks(gaps[0])}", "bad"
     return f"{words.count(len(snapshot.online), 'node')}, all blocks served", "good"
@@ -51,7 +55,8 @@ def block_map(snapshot: SwarmSnapshot, routes: Collection[Route] = (), *, join: 
     more = len(nodes) - MAX_NODES
     if more > 0:
         rows += Markup('<li class="fm-quiet">and {} more</li>').format(words.count(more, "node"))
-    return _cells(snapshot) + Markup('<ul class="fm-nodes">{}</ul>').format(rows) + _join(join)
+    rows = Markup('<ul class="fm-nodes">{}</ul>').format(rows)
+    return _cells(snapshot) + rows + _wanted(snapshot, join) + _join(join)
 
 
 def _cells(snapshot: SwarmSnapshot) -> Markup:
@@ -67,6 +72,17 @@ def _cells(snapshot: SwarmSnapshot) -> Markup:
         cells += Markup('<i class="{}" title="{}"></i>').format(kind, title)
     label = _spoken(snapshot)
     return Markup('<div class="fm-cells" role="img" aria-label="{}">{}</div>').format(label, cells)
+
+
+def _wanted(snapshot: SwarmSnapshot, join: str) -> Markup:
+    """What would serve the blocks that nobody serves."""
+    if snapshot.is_complete or not join:
+        return Markup("")
+    gap = snapshot.gaps[0]
+    return Markup(
+        '<div class="fm-wanted"><p>Nobody serves {}. A node that is started so would:</p>'
+        '<pre><code>{} --blocks {}</code></pre><button type="button" data-copy>Copy</button></div>'
+    ).format(words.blocks(gap), join, gap)
 
 
 def _spoken(snapshot: SwarmSnapshot) -> str:
@@ -92,6 +108,8 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, used: bool) -> Markup:
         facts.append(f"{node.inference_rps / len(span):.0f} tokens/s")
     if node.cached_tokens_left is not None:
         facts.append(f"room for {words.count(node.cached_tokens_left, 'token')}")
+    if node.version:
+        facts.append(f"v{' '.join(node.version.split())[:NAME_LENGTH]}")
     state = node.state.name.lower() + (" used" if used else "")
     return Markup(
         '<li class="{}"><b>{}</b><span>{}</span>'
@@ -102,9 +120,21 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, used: bool) -> Markup:
 def _join(command: str) -> Markup:
     if not command:
         return Markup("")
-    loopback = "/ip4/127." in command or "/ip6/::1/" in command
-    where = "In a terminal of this machine" if loopback else "On a machine with the model's files"
+    if "/ip4/127." in command or "/ip6/::1/" in command:
+        where = (
+            "This swarm listens on this machine only, so a node must run here too. "
+            "In the folder of this app, run:"
+        )
+        open_up = Markup(
+            "<p>To let other machines join, start the app with <code>host = "
+            "&quot;0.0.0.0&quot;</code> under <code>[swarm]</code>.</p>"
+        )
+    else:
+        where = (
+            "On a machine with this project and the model's files, in the project's folder, run:"
+        )
+        open_up = Markup("")
     return Markup(
-        "<details class='fm-join'><summary>Add a node</summary><p>{}, run:</p>"
-        '<pre><code>{}</code></pre><button type="button" data-copy>Copy</button></details>'
-    ).format(where, command)
+        "<details class='fm-join'><summary>Add a node</summary><p>{}</p>"
+        '<pre><code>{}</code></pre><button type="button" data-copy>Copy</button>{}</details>'
+    ).format(where, command, open_up)

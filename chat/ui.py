@@ -13,10 +13,15 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from markupsafe import Markup
 
 from chat import controls
+from chat.likes import Likes
+from chat.models import Models
+from chat.settings import PROJECT
 from chat.store import ChatStore
 from chat.ui_api import add_api
+from chat.ui_lang import t, translations
 from chat.ui_page import Page, Parts
 from chat.ui_theme import theme
 from farmesh.core import SamplingParams
@@ -40,7 +45,7 @@ KEYS = (
     "<dt>Escape</dt><dd>stop the reply, or close a drawer</dd>"
     "<dt>↑</dt><dd>edit your last message (in the empty box)</dd>"
     "<dt>Alt Enter</dt><dd>continue the last reply</dd>"
-    "<dt>Ctrl Shift O</dt><dd>new chat</dd></dl></details>"
+    "<dt>Ctrl Shift O</dt><dd>new chat</dd><dt>Ctrl /</dt><dd>this list</dd></dl></details>"
 )
 WELCOME = """
 <div class="fm-welcome"><img src="./farmesh/assets/icon.svg" alt="" width="56" height="56">
@@ -57,21 +62,22 @@ class PageOptions:
     model: str  # the model's name
     about: str = ""  # one sentence about it
     privacy: str = ""  # one sentence on what nodes can see
+    signed_in: bool = False  # everybody here is: their conversations are kept by the server
 
 
 def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
     """The page of an app."""
     with gr.Blocks(title=TITLE, fill_height=True, analytics_enabled=False) as demo:
         with gr.Row(elem_id="fm-app"):
-            _sidebar(options)
+            _sidebar(options, likes=bool(store.settings.likes_file))
             with gr.Column(elem_id="fm-main", scale=1, min_width=0):
-                _drawn(_header(options), elem_id="fm-header")
+                _drawn(_header(options, store.models), elem_id="fm-header")
                 with gr.Column(elem_id="fm-log"):
                     history, live = _log()
                 with gr.Column(elem_id="fm-foot"):
                     notice = _drawn(elem_id="fm-notice-slot", visible=False)
                     queued = _drawn(elem_id="fm-queued-slot", visible=False)
-                    box, send, stop = _composer(options)
+                    box, send, stop = _composer()
                     with gr.Row(elem_id="fm-lines"):
                         status = _drawn(elem_id="fm-status")
                         meter = _drawn(elem_id="fm-meter-slot")
@@ -81,6 +87,7 @@ def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
         hidden: dict[str, Any] = {"visible": "hidden", "container": False}
         parts = Parts(
             chat_id=gr.Textbox(elem_id="fm-chat-id", label="Chat", **hidden),
+            model_id=gr.Textbox(elem_id="fm-model-id", label="Model", **hidden),
             history=history,
             live=live,
             status=status,
@@ -93,7 +100,8 @@ def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
             begin=begin,
             knobs=knobs,
         )
-        page = Page(store, parts)
+        likes = Likes(PROJECT / store.settings.likes_file) if store.settings.likes_file else None
+        page = Page(store, parts, likes)
         _wire(page, parts, send)
         _wire_presets(demo, page, parts, presets)
         add_api(store)
@@ -116,6 +124,7 @@ def mount(app: FastAPI, demo: gr.Blocks, *, root_path: str = "") -> None:
         enable_monitoring=False,
         allowed_paths=[],
         pwa=False,
+        i18n=translations(),
         max_file_size=0,
     )
 
@@ -146,35 +155,65 @@ def _drawn(html: str = "", **options: Any) -> gr.Markdown:
     return gr.Markdown(html, sanitize_html=False, latex_delimiters=[], container=False, **options)
 
 
-def _sidebar(options: PageOptions) -> None:
+_SIGN_OUT = (
+    '<form class="fm-person" method="post" action="./farmesh/logout"><span id="fm-name"></span>'
+    '<button type="submit">Sign out</button></form>'
+)
+LIKES = "Likes and dislikes are written down here, with the reply and your message."
+
+
+def _sidebar(options: PageOptions, *, likes: bool) -> None:
+    fine = "".join(
+        f'<p class="fm-fine">{text}</p>' for text in (options.privacy, LIKES * likes) if text
+    )
     with gr.Column(elem_id="fm-side", scale=0, min_width=0):
         _drawn(
             '<div class="fm-brand"><img src="./farmesh/assets/icon.svg" alt="" width="34" '
             'height="34"><h1>FarMesh</h1></div>',
         )
         # A new chat's id is the browser's to choose, so chat/assets/page.js listens to this one.
-        gr.Button("New chat", elem_id="fm-new", size="md")
-        _drawn('<div id="fm-chats"></div>', elem_id="fm-chats-slot")
+        gr.Button(t("New chat"), elem_id="fm-new", size="md")
+        kept = "server" if options.signed_in else "browser"
+        _drawn(f'<div id="fm-chats" data-kept="{kept}"></div>', elem_id="fm-chats-slot")
         _drawn(
             '<div><section class="fm-card"><h3>The swarm</h3><p id="fm-swarm-line" '
             'class="fm-quiet" aria-live="polite">Starting</p><div id="fm-swarm"></div></section>'
-            f'<p class="fm-fine">{options.privacy}</p></div>',
+            f"{fine}{_SIGN_OUT if options.signed_in else ''}</div>",
             elem_id="fm-swarm-slot",
         )
 
 
-def _header(options: PageOptions) -> str:
+def _header(options: PageOptions, models: Models | None) -> str:
     return (
         '<header class="fm-head">'
         '<button type="button" class="fm-icon" data-toggle="side" aria-label="Chats and swarm">'
         "<svg viewBox='0 0 24 24'><path d='M4 7h16M4 12h16M4 17h10'/></svg></button>"
-        f'<div><b>{options.model}</b><small id="fm-state" aria-live="polite">Starting</small></div>'
+        f'<div>{_picker(options, models)}<small id="fm-state" aria-live="polite">Starting</small>'
+        '<progress id="fm-progress" aria-label="Opening the model" hidden></progress></div>'
         '<button type="button" class="fm-icon" data-toggle="dark" aria-label="Dark or light">'
         "<svg viewBox='0 0 24 24'><path d='M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z'/></svg>"
         "</button>"
         '<button type="button" class="fm-icon" data-toggle="tune" aria-label="Settings">'
         "<svg viewBox='0 0 24 24'><path d='M4 7h9m5 0h2M4 17h2m5 0h9'/><circle cx='15.5' cy='7' "
         "r='2.5'/><circle cx='8.5' cy='17' r='2.5'/></svg></button></header>"
+    )
+
+
+def _picker(options: PageOptions, models: Models | None) -> Markup:
+    """The model's name; a choice where there is one. The page's script listens to it."""
+    if models is None or len(models.entries) < 2:
+        return Markup('<b title="{}">{}</b>').format(options.about, options.model)
+    choices = Markup("").join(
+        Markup('<option value="{}" title="{}"{}>{}</option>').format(
+            entry.id,
+            f"{entry.description} Licence: {entry.licence}.".strip(),
+            Markup(" selected") if entry.id == models.default.id else "",
+            entry.name,
+        )
+        for entry in models.entries
+    )
+    return Markup('<select id="fm-model" aria-label="Model" autocomplete="off">{}</select>').format(
+        choices
     )
 
 
@@ -195,31 +234,31 @@ def _log() -> tuple[gr.Chatbot, gr.Chatbot]:
     )
     history = look(
         elem_id="fm-history",
-        label="Conversation",
+        label=t("Conversation"),
         editable="all",
         buttons=["copy"],
         placeholder=WELCOME,
         examples=[{"text": text} for text in EXAMPLES],
     )
-    live = look(elem_id="fm-live", label="Reply being written", visible=False, buttons=[])
+    live = look(elem_id="fm-live", label=t("Reply being written"), visible=False, buttons=[])
     return history, live
 
 
-def _composer(options: PageOptions) -> tuple[gr.Textbox, gr.Button, gr.Button]:
+def _composer() -> tuple[gr.Textbox, gr.Button, gr.Button]:
     with gr.Row(elem_id="fm-composer", equal_height=True):
         box = gr.Textbox(
             elem_id="fm-box",
-            label="Message",
+            label=t("Message"),
             show_label=False,
             container=False,
-            placeholder=f"Write to {options.model}",
+            placeholder=t("Write a message"),
             lines=1,
             max_lines=8,
             autofocus=True,
             scale=1,
         )
-        stop = gr.Button("Stop", elem_id="fm-stop", visible=False, scale=0, min_width=0)
-        send = gr.Button("Send", elem_id="fm-send", variant="primary", scale=0, min_width=0)
+        stop = gr.Button(t("Stop"), elem_id="fm-stop", visible=False, scale=0, min_width=0)
+        send = gr.Button(t("Send"), elem_id="fm-send", variant="primary", scale=0, min_width=0)
     return box, send, stop
 
 
@@ -235,41 +274,44 @@ def _settings(
                 knobs[knob.name] = _slider(knob, own)
         knobs["max_new_tokens"] = gr.Number(
             own.max_new_tokens,
-            label="Longest reply",
-            info="tokens",
+            label=t("Longest reply"),
+            info=t("tokens"),
             precision=None,
             elem_id="fm-max-new-tokens",
         )
         system = gr.Textbox(
             system_prompt,
-            label="System prompt",
-            info="what the model is told before this chat",
+            label=t("System prompt"),
+            info=t("what the model is told before this chat"),
             lines=2,
             max_lines=8,
             elem_id="fm-system",
         )
-        with gr.Accordion("More", open=False, elem_id="fm-more"):
+        with gr.Accordion(t("More"), open=False, elem_id="fm-more"):
             for knob in controls.KNOBS:
                 if not knob.common:
                     knobs[knob.name] = _slider(knob, own)
             knobs["seed"] = gr.Textbox(
-                "", label="Seed", info="empty: another one for every reply", elem_id="fm-seed"
+                "",
+                label=t("Seed"),
+                info=t("empty: another one for every reply"),
+                elem_id="fm-seed",
             )
             knobs["stop"] = gr.Textbox(
                 "\n".join(own.stop),
-                label="Stop at",
-                info="the reply ends before any of these; one per line",
+                label=t("Stop at"),
+                info=t("the reply ends before any of these; one per line"),
                 lines=2,
                 max_lines=6,
             )
             begin = gr.Textbox(
-                "", label="Start the reply with", lines=1, max_lines=4, elem_id="fm-begin"
+                "", label=t("Start the reply with"), lines=1, max_lines=4, elem_id="fm-begin"
             )
             knobs["greedy"] = gr.Checkbox(
-                False, label="Greedy: always the likeliest token", elem_id="fm-greedy"
+                False, label=t("Greedy: always the likeliest token"), elem_id="fm-greedy"
             )
             knobs["ignore_eos"] = gr.Checkbox(
-                False, label="Never end by itself, only at the limit", elem_id="fm-endless"
+                False, label=t("Never end by itself, only at the limit"), elem_id="fm-endless"
             )
         _drawn(KEYS, elem_id="fm-keys")
     return knobs, system, begin, presets
@@ -280,14 +322,14 @@ def _presets() -> Presets:
         name = gr.Dropdown(
             [controls.OWN_PRESET, *controls.PRESETS],
             value=controls.OWN_PRESET,
-            label="Preset",
-            info="choose one, or type a name and save",
+            label=t("Preset"),
+            info=t("choose one, or type a name and save"),
             allow_custom_value=True,
             elem_id="fm-preset",
             min_width=0,
         )
-        save = gr.Button("Save", elem_id="fm-preset-save", scale=0, min_width=0)
-        forget = gr.Button("Forget", elem_id="fm-preset-forget", scale=0, min_width=0)
+        save = gr.Button(t("Save"), elem_id="fm-preset-save", scale=0, min_width=0)
+        forget = gr.Button(t("Forget"), elem_id="fm-preset-forget", scale=0, min_width=0)
     kept = gr.BrowserState({}, storage_key="farmesh.presets", secret=PRESETS_SECRET)
     return Presets(name, save, forget, kept)
 
@@ -298,8 +340,8 @@ def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
         knob.high,
         value=getattr(own, knob.name),
         step=knob.step,
-        label=knob.label,
-        info=knob.info,
+        label=t(knob.label),
+        info=t(knob.info),
         elem_id=f"fm-{knob.name.replace('_', '-')}",
     )
 
@@ -312,6 +354,7 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     attach = gr.Button("Attach", elem_id="fm-attach", visible="hidden")
     retry = gr.Button("Retry", elem_id="fm-retry", visible="hidden")
     proceed = gr.Button("Continue", elem_id="fm-continue", visible="hidden")
+    use = gr.Button("Use this model", elem_id="fm-use-model", visible="hidden")
     said = [parts.notice, parts.box, parts.begin]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     watch: dict[str, Any] = {
@@ -334,12 +377,18 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     gr.on([parts.history.retry, retry.click], page.regenerate, **quick).then(**watch)
     parts.history.undo(page.undo, **quick).then(**watch)
     proceed.click(page.continue_reply, **quick).then(**watch)
+    if page.likes is not None:
+        liking: dict[str, Any] = {**quick, "inputs": [parts.chat_id], "outputs": parts.notice}
+        parts.history.like(page.like, **liking)
+    changed = [*said, *(parts.knobs[name] for name in controls.PRESET_FIELDS)]
+    use.click(page.use_model, **{**quick, "outputs": changed}).then(**watch)
 
 
 def _wire_presets(demo: gr.Blocks, page: Page, parts: Parts, presets: Presets) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     changed = [parts.knobs[name] for name in controls.PRESET_FIELDS]
-    presets.name.input(page.use_preset, [presets.name, presets.kept], changed, **quiet)
+    named = [presets.name, presets.kept, parts.chat_id]
+    presets.name.input(page.use_preset, named, changed, **quiet)
     wanted = [presets.name, presets.kept, *changed]
     outputs = [presets.name, presets.kept, parts.notice]
     presets.save.click(page.save_preset, wanted, outputs, **quiet)

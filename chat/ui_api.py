@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
+from chat.security import CALLER_HEADER
 from chat.session import Request
 from chat.store import ChatStore, is_id, new_id
 from chat.words import ChatError, explain
@@ -64,8 +65,8 @@ def add_api(store: ChatStore) -> None:
 
 
 def _caller(request: gr.Request | None) -> str:
-    """Programs bring no cookie: their messages are counted by where they come from."""
-    return f"at:{request.client.host}" if request and request.client else "at:"
+    """Programs bring no cookie: their messages are counted by whom the Guard found them to be."""
+    return str(request.headers.get(CALLER_HEADER.decode(), "")) if request else ""
 
 
 async def _reply(

@@ -6,6 +6,8 @@ never sit in Gradio's state: every event brings the chat's id, and the person's 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -15,6 +17,7 @@ from typing import Any
 import gradio as gr
 
 from chat import controls, paint
+from chat.likes import Likes
 from chat.security import person_of
 from chat.session import Chat, ChatView, Request
 from chat.store import ChatStore
@@ -32,6 +35,7 @@ class Parts:
     """The components that handlers read and write."""
 
     chat_id: gr.Textbox
+    model_id: gr.Textbox  # of the model for new chats, or of the one just chosen
     history: gr.Chatbot
     live: gr.Chatbot
     status: gr.Markdown
@@ -46,7 +50,8 @@ class Parts:
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        return {self.chat_id, self.box, self.system, self.begin, *self.knobs.values()}
+        own = {self.chat_id, self.model_id, self.box, self.system, self.begin}
+        return {*own, *self.knobs.values()}
 
     @property
     def drawn(self) -> list[gr.components.Component]:
@@ -101,8 +106,9 @@ class Painter:
 class Page:
     """The handlers of one app's page."""
 
-    def __init__(self, store: ChatStore, parts: Parts) -> None:
+    def __init__(self, store: ChatStore, parts: Parts, likes: Likes | None = None) -> None:
         self._store = store
+        self.likes = likes
         self._parts = parts
         self._every = 1 / store.settings.updates_per_second
         self._numbers = itertools.count()
@@ -113,7 +119,12 @@ class Page:
     async def attach(self, values: Values, request: gr.Request) -> AsyncIterator[Updates]:
         """Show another chat, or the same one after a reload: its system prompt comes along."""
         try:
-            yield {self._parts.system: self._chat(values, request).system}
+            chat = self._chat(values, request)
+            wanted = str(values[self._parts.model_id] or "")
+            if wanted and not chat.view.entries and not chat.running:
+                with contextlib.suppress(FarMeshError):  # not offered any more: the default one
+                    await self._store.use(chat, wanted)
+            yield {self._parts.system: chat.system}
         except FarMeshError as error:
             yield {self._parts.notice: self._said(error)}
         else:
@@ -214,11 +225,48 @@ class Page:
 
         return await self._do(values, request, act)
 
+    async def like(self, chat_id: str, request: gr.Request, data: gr.LikeData) -> Updates:
+        """Write down what the person thinks of a reply."""
+        cookie = request.headers.get("cookie") if request.headers else None
+        try:
+            chat = self._store.open(chat_id, person_of(cookie))
+            owners = paint.messages(chat.view.entries)[1]
+            index = data.index if isinstance(data.index, int) else data.index[0]
+            path = chat.conversation.path_to(owners[index])
+            if self.likes is not None and path:
+                liked = data.liked if isinstance(data.liked, bool) else None
+                await asyncio.to_thread(self.likes.add, path, liked)
+        except (FarMeshError, LookupError, OSError) as error:
+            log.warning("a like could not be written down: %s", type(error).__name__)
+            return {self._parts.notice: self._said(error)}
+        return {}
+
+    async def use_model(self, values: Values, request: gr.Request) -> Updates:
+        """Go on with another model; controls that nobody has touched take over its own values."""
+
+        async def act(chat: Chat) -> Updates:
+            before = chat.backend.defaults
+            waiting = await self._store.use(chat, str(values[self._parts.model_id] or ""))
+            updates: Updates = {self._parts.box: "\n".join(waiting)} if waiting else {}
+            own = controls.preset_values(controls.OWN_PRESET, before, {}) or {}
+            chosen = {name: values[self._parts.knobs[name]] for name in own}
+            if own == chosen:
+                new = controls.preset_values(controls.OWN_PRESET, chat.backend.defaults, {}) or {}
+                updates |= {self._parts.knobs[name]: value for name, value in new.items()}
+            return updates
+
+        return await self._do(values, request, act)
+
     # --- presets: kept in the browser ----------------------------------------------------------
 
-    def use_preset(self, name: str, kept: Any) -> list[Any]:
+    def use_preset(
+        self, name: str, kept: Any, chat_id: str, request: gr.Request | None = None
+    ) -> list[Any]:
         """The controls' values for a preset; a name that is just being typed changes nothing."""
-        values = controls.preset_values(name, self._store.backend.defaults, _mapping(kept))
+        cookie = request.headers.get("cookie") if request and request.headers else None
+        chat = self._store.find(chat_id, person_of(cookie))
+        own = (chat.backend if chat else self._store.backend).defaults
+        values = controls.preset_values(name, own, _mapping(kept))
         return [(values or {}).get(field, gr.skip()) for field in controls.PRESET_FIELDS]
 
     def save_preset(self, name: str, kept: Any, *values: Any) -> tuple[Any, Any, Any]:

@@ -1,12 +1,12 @@
-"""The app's own routes beside Gradio's: health, the page's files, the swarm's state, restoring."""
+"""The app's own routes beside Gradio's: the page's files, the swarm's state, restoring."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from chat.conversation import Conversation
@@ -15,6 +15,7 @@ from chat.session import Chat
 from chat.store import ChatStore
 from chat.swarm_view import block_map, headline
 from chat.words import ChatError
+from farmesh.errors import FarMeshError
 
 ASSETS = Path(__file__).parent / "assets"
 MAX_RESTORED = 4_000_000  # bytes of a conversation that a browser may bring back
@@ -26,6 +27,7 @@ HEAD = """
 <meta name="theme-color" content="#f7f4ec" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#0f1412" media="(prefers-color-scheme: dark)">
 <link rel="manifest" href="./farmesh/assets/manifest.json">
+<script src="./farmesh/assets/lang.js"></script>
 <script src="./farmesh/assets/chats.js"></script>
 <script src="./farmesh/assets/page.js"></script>
 """
@@ -37,26 +39,27 @@ BODY = """
 
 
 def add_routes(app: FastAPI, store: ChatStore) -> None:
-    """Add all routes under ``/farmesh`` and ``/healthz``; call before the page is mounted."""
+    """Add all routes under ``/farmesh``; call before the page is mounted."""
     app.mount("/farmesh/assets", StaticFiles(directory=ASSETS), name="assets")
-
-    @app.get("/healthz")
-    async def health() -> JSONResponse:
-        """Whether the app can chat: 200 when it can, 503 with the reason when not yet."""
-        text, tone = headline(store.backend)
-        body = {"status": text, "chats": len(store), "running": store.line.running}
-        return JSONResponse(body, status_code=200 if tone == "good" else 503)
 
     @app.get("/farmesh/swarm")
     async def swarm(request: Request, chat: str = "") -> dict[str, Any]:
         """The swarm as the page draws it, with the route of this chat's reply."""
-        text, tone = headline(store.backend)
         mine = _find(store, chat, request)
+        backend = mine.backend if mine is not None else store.backend
+        text, tone = headline(backend)
         route = mine.view.route if mine is not None and mine.running else None
         html = ""
-        if (snapshot := store.backend.snapshot) is not None:
-            html = block_map(snapshot, [route] if route else [], join=store.backend.join)
-        return {"text": text, "tone": tone, "html": html, "known": mine is not None}
+        if (snapshot := backend.snapshot) is not None:
+            html = block_map(snapshot, [route] if route else [], join=backend.join)
+        return {
+            "text": text,
+            "tone": tone,
+            "html": html,
+            "known": mine is not None,
+            "model": backend.id,
+            "progress": backend.progress,
+        }
 
     @app.get("/farmesh/chat/{chat_id}")
     async def export(chat_id: str, request: Request) -> dict[str, Any]:
@@ -64,7 +67,13 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
         chat = _find(store, chat_id, request)
         if chat is None:
             raise HTTPException(404)
-        return {"system": chat.system, "messages": chat.conversation.to_data()}
+        messages = chat.conversation.to_data()
+        return {
+            "system": chat.system,
+            "model": chat.backend.id,
+            "messages": messages,
+            "running": chat.running,
+        }
 
     @app.post("/farmesh/chat/{chat_id}")
     async def restore(chat_id: str, request: Request) -> dict[str, Any]:
@@ -74,11 +83,14 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
         try:
             data = await request.json()
             conversation = Conversation.from_data(data.get("messages"))
-            system = str(data.get("system") or "")
+            system, model = str(data.get("system") or ""), str(data.get("model") or "")
             chat = store.open(chat_id, person_of(request.headers.get("cookie")))
+            if model and not chat.view.entries:
+                with contextlib.suppress(FarMeshError):  # not offered any more: the default one
+                    await store.use(chat, model)
         except ChatError:
             raise HTTPException(404) from None
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise HTTPException(400, "This is not an exported conversation.") from None
         chat.restore(conversation, system)
         return {"messages": len(chat.view.entries)}

@@ -136,8 +136,8 @@ _NAMES = {
 _ALWAYS = ("max_new_tokens", "temperature")
 
 
-def made_with(params: SamplingParams, seed: int | None) -> str:
-    """The settings of a reply; those that are off are left out."""
+def made_with(params: SamplingParams, seed: int | None, model: str = "") -> str:
+    """The model and settings of a reply; those that are off are left out."""
     neutral = SamplingParams()
     parts = [
         words.format(f"{getattr(params, name):g}")
@@ -148,7 +148,7 @@ def made_with(params: SamplingParams, seed: int | None) -> str:
         parts.append(f"stops at {count(len(params.stop), 'text')}")
     if seed is not None and not params.greedy:
         parts.append(f"seed {seed}")
-    return ", ".join(parts)
+    return ", ".join([*([model] if model else []), *parts])
 
 
 def finish(reason: FinishReason) -> str:

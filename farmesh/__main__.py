@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -365,10 +366,17 @@ def _serve(arguments: argparse.Namespace) -> Running:
     async def run() -> int:
         async with FarNode(config) as node:
             what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
+            _settle()
             _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
             return await _until_lost(node.lost)
 
     return run()
+
+
+def _settle() -> None:
+    """Keep what is loaded for good out of garbage collections, each of which stalls all streams."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _until_lost(lost: asyncio.Event) -> int:

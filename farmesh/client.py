@@ -24,6 +24,7 @@ from farmesh.errors import (
     HopLost,
     HopRefused,
     MissingBlocks,
+    RemoteError,
     StreamBroken,
     SwarmUnreachable,
     TransportError,
@@ -35,7 +36,14 @@ from farmesh.routing import DEFAULT_RTT, RouteHints, find_route
 from farmesh.sampling import SamplingRow
 from farmesh.session import InferenceSession
 from farmesh.transport import Network, NetworkFactory, run_until
-from farmesh.wire import CODE_EVICTED, StepReply, tokens_per_message
+from farmesh.wire import (
+    CODE_EVICTED,
+    Step,
+    StepMetadata,
+    StepReply,
+    length_limit,
+    tokens_per_message,
+)
 
 if TYPE_CHECKING:
     from farmesh.session import Chunk, _Patience
@@ -49,7 +57,7 @@ _REFUSED_SECONDS = 1.0  # a node that was full is left alone for this long
 _OPEN_TRIES = 3  # of a stream that drops while it is opened
 _MAX_BAN_SECONDS = 300.0
 _PINGS_KEPT = 8  # per node
-_PUSH_SECONDS = 0.002  # what handing a step to the next hop costs more than answering
+_PUSH_SECONDS = 0.005  # a push must save this much: it costs both nodes more work than a reply
 _EMPTY_LOOKS = 3  # in a row, until a swarm that was there is taken for empty
 _PING_LIMIT = 32  # nodes measured per look
 _DIRECT_EMBED = 16  # tokens; more are embedded in the worker thread
@@ -92,6 +100,7 @@ class FarMeshClient:
         self._pings: dict[PeerId, deque[float]] = {}
         self._empty_looks = 0
         self._silent: set[PeerId] = set()  # did not answer the last ping
+        self._rewinds: dict[tuple[PeerId, str | None], bool] = {}  # by peer and its version
         self._bans: dict[PeerId, _Ban] = {}
         self._block_seconds: dict[PeerId, float] = {}  # per decode step and block, smoothed
         self._token_seconds: dict[PeerId, float] = {}  # per prefill token and block, smoothed
@@ -362,11 +371,50 @@ class FarMeshClient:
                 )
                 return
             except HopLost as lost:
+                limit = length_limit(lost.reason)
+                if limit is not None and limit < link.max_length and tries_left:
+                    link.max_length = limit  # Petals: 2048 unless its heads are grouped
+                    continue
                 # Streams of a node that lives drop too, and no answer came to say what it did.
                 dropped = isinstance(lost.__cause__, StreamBroken) and link.has("resume")
                 if not (dropped and tries_left):
                     raise
                 resume = True
+
+    async def can_rewind(self, hop: Hop) -> bool:
+        """Whether a node honours ``start_from_position``.
+
+        Petals 2.2 ignores it without a word and would compute on top of the old tokens; Petals 2.3
+        honours it, and their version numbers do not tell. So nodes of other engines are asked, once
+        each: a session for a single token takes a second one only if it was rewound in between.
+        """
+        node = self._snapshot.node(hop.peer_id)
+        if node is not None and "epoch" in node.extensions:
+            return True
+        key = hop.peer_id, node.version if node is not None else None
+        if key not in self._rewinds:
+            probe = self.make_link(hop, max_length=1)
+            try:
+                await self.open_link(probe)
+                for step_id in ("once", "again"):
+                    await self._probe(probe, step_id)
+                self._rewinds[key] = True
+            except (HopLost, TimeoutError) as error:
+                if not isinstance(error.__cause__, RemoteError):
+                    return False  # no answer is no knowledge; a session opened anew is always right
+                self._rewinds[key] = False
+            finally:
+                probe.abort()
+            logger.info("…%s %s", hop.peer_id[-4:], f"can rewind: {self._rewinds[key]}")
+        return self._rewinds[key]
+
+    async def _probe(self, link: HopLink, step_id: str) -> None:
+        """Raises: HopLost, TimeoutError."""
+        metadata = StepMetadata(session_id=link.session_id, step_id=step_id, start_from_position=0)
+        async with asyncio.timeout(self.config.connect_timeout):
+            reply = link.expect(step_id)
+            await link.send(Step(torch.zeros(1, 1, self.hidden_size), metadata))
+            await reply
 
     def should_push(self, before: HopLink, after: HopLink) -> bool:
         """Whether a hop should hand its output straight to the next one.

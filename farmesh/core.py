@@ -203,6 +203,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()  # beside the checkpoint's own end-of-sequence tokens
     ignore_eos: bool = False
+    logprobs: int | None = None  # None: not told; else of the token and of so many likeliest ones
 
     def __post_init__(self) -> None:
         for name, (low, high, unit) in _SAMPLING_LIMITS.items():
@@ -233,6 +234,12 @@ class SamplingParams:
             raise InvalidSampling(
                 "stop", f"stop takes at most {MAX_STOP_STRINGS} strings, none of them empty."
             )
+        if self.logprobs is not None and (
+            type(self.logprobs) is not int or not 0 <= self.logprobs <= MAX_LOGPROBS
+        ):
+            raise InvalidSampling(
+                "logprobs", f"logprobs must be a whole number from 0 to {MAX_LOGPROBS}."
+            )
 
     @property
     def greedy(self) -> bool:
@@ -240,6 +247,7 @@ class SamplingParams:
 
 
 MAX_STOP_STRINGS = 16
+MAX_LOGPROBS = 20  # likeliest tokens that are told beside the chosen one
 MIN_TEMPERATURE = 1e-5  # below it logits overflow float32 and only the best token is left anyway
 
 # name: (lowest, highest, type accepted)
@@ -277,12 +285,24 @@ class PrefillProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """How likely a token was in the model's own distribution, as natural logarithms.
+
+    Before temperature, penalties and filters: what the model thought, not how it was drawn.
+    """
+
+    chosen: float
+    likeliest: tuple[tuple[int, float], ...] = ()  # (token id, logarithm), best first
+
+
+@dataclass(frozen=True, slots=True)
 class TokenGenerated:
     """A new token; ``position`` is its index in the whole token list, ``index`` in the reply."""
 
     token_id: int
     position: int
     index: int
+    logprobs: TokenLogprobs | None = None  # when the sampling parameters ask for them
 
 
 @dataclass(frozen=True, slots=True)

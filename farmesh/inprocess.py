@@ -264,7 +264,9 @@ class _Transport:
         self.peer_id = peer_id
         self._servers: set[asyncio.Task[None]] = set()
 
-    async def open_stream(self, peer_id: PeerId, *, max_elements: int) -> NodeStream:
+    async def open_stream(
+        self, peer_id: PeerId, *, max_elements: int, shared: bool = False
+    ) -> NodeStream:
         await self._swarm.travel(peer_id)
         handler = self._swarm.handler(peer_id)
         stream = _Stream(self._swarm, self.peer_id, peer_id)

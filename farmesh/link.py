@@ -51,7 +51,7 @@ class HopLink:
         self.last_heard = time.monotonic()
         self.failure: HopLost | None = None
         self._prefix = prefix
-        self._max_length = max_length
+        self.max_length = max_length  # tokens; lowered to the node's limit when it names one
         self._stream: NodeStream | None = None
         self._reader: asyncio.Task[None] | None = None
         self._expected: dict[str, asyncio.Future[StepReply]] = {}
@@ -80,7 +80,7 @@ class HopLink:
         metadata = StepMetadata(
             session_id=self.session_id,
             step_id=step_id,
-            max_length=self._max_length,
+            max_length=self.max_length,
             resume=resume,
             args_structure=THREE_TENSORS,
         )
@@ -94,7 +94,9 @@ class HopLink:
         try:
             async with asyncio.timeout(timeout):
                 self._stream = await transport.open_stream(
-                    self.hop.peer_id, max_elements=self._max_length * hidden_size
+                    self.hop.peer_id,
+                    max_elements=self.max_length * hidden_size,
+                    shared=self.has("shared"),
                 )
                 self.failure = None
                 reply = self.expect(step_id)

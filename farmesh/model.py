@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +13,13 @@ from typing import Any
 import torch
 
 from farmesh.checkpoint import Checkpoint
-from farmesh.sampling import SamplingRow, choose_tokens
+from farmesh.core import TokenLogprobs
+from farmesh.linear import packed_linear
+from farmesh.sampling import SamplingRow, choose_tokens, token_logprobs
+
+_INLINE_SECONDS = 0.002
+_SMOOTHING = 0.2  # weight of the newest observation
+_MAX_COPIED = 2**26  # elements of a tied weight that may be kept twice: as rows, and packed
 
 
 class Stem:
@@ -21,9 +29,9 @@ class Stem:
         family, config = checkpoint.family, checkpoint.config
         skeleton = family.skeleton(config)
         self.hidden_size = checkpoint.hidden_size
-        self.embeddings = skeleton.get_submodule(family.embeddings)
-        self.norm = skeleton.get_submodule(family.final_norm)
-        self.lm_head = skeleton.get_submodule(family.lm_head)
+        self.embeddings: Any = skeleton.get_submodule(family.embeddings)
+        self.norm: Any = skeleton.get_submodule(family.final_norm)
+        self.lm_head: Any = skeleton.get_submodule(family.lm_head)
         dtype = torch.float32
         checkpoint.load_module(self.embeddings, f"{family.embeddings}.", dtype)
         if hasattr(self.embeddings, "scalar_embed_scale"):  # Gemma: a buffer that is not stored
@@ -33,10 +41,13 @@ class Stem:
             self._embeddings_norm = skeleton.get_submodule(family.embeddings_norm)
             checkpoint.load_module(self._embeddings_norm, f"{family.embeddings_norm}.", dtype)
         checkpoint.load_module(self.norm, f"{family.final_norm}.", dtype)
-        if checkpoint.has(f"{family.lm_head}.weight"):
-            checkpoint.load_module(self.lm_head, f"{family.lm_head}.", dtype)
-        else:  # tied to the embeddings
+        tied = not checkpoint.has(f"{family.lm_head}.weight")
+        if tied:
             self.lm_head.weight = self.embeddings.weight
+        else:
+            checkpoint.load_module(self.lm_head, f"{family.lm_head}.", dtype)
+        if not tied or checkpoint.hidden_size * config.vocab_size <= _MAX_COPIED:
+            self.lm_head = packed_linear(self.lm_head) or self.lm_head
         self._softcap = getattr(config, "final_logit_softcapping", None)
 
     @torch.inference_mode()
@@ -61,6 +72,7 @@ class NextToken:
 
     token_id: int
     embedding: torch.Tensor
+    logprobs: TokenLogprobs | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -73,7 +85,8 @@ class _Request:
 class HeadBatcher:
     """Runs norm, LM head, sampling and the next embedding for all sessions that wait, together.
 
-    While one batch is computed the next one gathers; nobody waits for a timer.
+    While one batch is computed the next one gathers; nobody waits for a timer. Batches that have
+    been short run on the event loop itself: two wake-ups of a thread would take as long.
     """
 
     def __init__(self, stem: Stem, executor: ThreadPoolExecutor) -> None:
@@ -81,6 +94,7 @@ class HeadBatcher:
         self._executor = executor
         self._waiting: list[_Request] = []
         self._running: asyncio.Task[None] | None = None
+        self._seconds = math.inf  # that a row takes, smoothed
 
     async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> NextToken:
         """The next token for the last position's ``[hidden]``."""
@@ -95,7 +109,12 @@ class HeadBatcher:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                outcomes = await loop.run_in_executor(self._executor, self._outcomes, batch)
+                started = time.perf_counter()
+                if self._seconds * len(batch) < _INLINE_SECONDS:
+                    outcomes = self._outcomes(batch)
+                else:
+                    outcomes = await loop.run_in_executor(self._executor, self._outcomes, batch)
+                self._observe((time.perf_counter() - started) / len(batch))
                 for request, outcome in zip(batch, outcomes, strict=True):
                     if request.result.done():
                         continue
@@ -105,6 +124,10 @@ class HeadBatcher:
                         request.result.set_result(outcome)
         finally:
             self._running = None
+
+    def _observe(self, seconds: float) -> None:
+        known = math.isfinite(self._seconds)
+        self._seconds = self._seconds + _SMOOTHING * (seconds - self._seconds) if known else seconds
 
     def _outcomes(self, batch: list[_Request]) -> list[NextToken | Exception]:
         """A token for each request; one that cannot be computed fails alone."""
@@ -119,9 +142,11 @@ class HeadBatcher:
         hidden_states = torch.stack([request.hidden_states for request in batch])
         with torch.inference_mode():
             logits = self._stem.logits(hidden_states)
-            token_ids = choose_tokens(logits, [request.row for request in batch])
+            rows = [request.row for request in batch]
+            token_ids = choose_tokens(logits, rows)
             embeddings = self._stem.embed(token_ids)
+            told = token_logprobs(logits, token_ids, rows)
         return [
-            NextToken(token_id, embeddings[:, index : index + 1])
-            for index, token_id in enumerate(token_ids)
+            NextToken(token_id, embeddings[:, index : index + 1], logprobs)
+            for index, (token_id, logprobs) in enumerate(zip(token_ids, told, strict=True))
         ]

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 from hivemind.dht import DHTNode
@@ -34,6 +34,7 @@ from farmesh.errors import (
     StreamBroken,
     SwarmUnreachable,
 )
+from farmesh.multiplex import ERROR, MESSAGE, Channel, SharedConnection
 from farmesh.transport import Network, NodeHandler, NodeStream
 from farmesh.wire import (
     CODE_INTERNAL,
@@ -54,9 +55,9 @@ from farmesh.wire import (
 
 logger = logging.getLogger(__name__)
 
-_MESSAGE, _ERROR = b"\x00", b"\x01"
-_HEADER = 9  # marker and length
+_HEADER = 9  # marker (MESSAGE or ERROR) and length
 _RPC_INFERENCE = f"{HANDLER_NAME}.rpc_inference"
+_RPC_SHARED = f"{HANDLER_NAME}.rpc_shared"  # many inference streams in one; ours alone
 _RPC_PUSH = f"{HANDLER_NAME}.rpc_push"
 _RPC_INFO = f"{HANDLER_NAME}.rpc_info"
 _CLOSE_SECONDS = 2.0  # for a peer to end its side of a stream that we closed
@@ -66,55 +67,70 @@ _BROKEN = (ConnectionError, asyncio.IncompleteReadError, BrokenPipeError, OSErro
 # --- Frames -----------------------------------------------------------------------------------
 
 
-async def _read_frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Marker and payload of the next frame.
+class Frames(Protocol):
+    """One stream of frames between two peers: a libp2p stream, or a channel of a shared one."""
 
-    Raises:
-        StreamBroken: the stream ended.
-        ProtocolError: an unknown marker, or a length above the bound.
-    """
-    try:
-        header = await reader.readexactly(_HEADER)
-        marker, length = header[:1], int.from_bytes(header[1:], "big")
-        if marker not in (_MESSAGE, _ERROR) or length > MAX_STREAM_BYTES:
-            raise ProtocolError("a malformed frame")
-        return marker, await reader.readexactly(length)
-    except _BROKEN as error:
-        raise StreamBroken("the connection was closed") from error
+    async def read(self) -> tuple[int, bytes]:
+        """Kind (``MESSAGE`` or ``ERROR``) and payload of the next frame.
 
+        Raises:
+            StreamBroken: the stream ended.
+            ProtocolError: an unknown kind, or a length above the bound.
+        """
 
-def _frame(marker: bytes, payload: bytes) -> bytes:
-    return marker + len(payload).to_bytes(8, "big") + payload
+    async def write(self, kind: int, payload: bytes) -> None:
+        """Raises: StreamBroken."""
 
+    def end(self) -> None:
+        """Nothing more is written; what was written still travels."""
 
-async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
-    try:
-        writer.write(data)
-        await writer.drain()
-    except _BROKEN as error:
-        raise StreamBroken("the connection was closed") from error
+    def abort(self) -> None:
+        """Drop the stream."""
 
 
-_END_OF_REQUESTS = _frame(_ERROR, b"")
-_CLOSE_SESSION = _frame(_MESSAGE, b"")  # an ExpertRequest without uid and tensors
+class OwnStream:
+    """Frames on a libp2p stream of their own, as hivemind writes them."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> tuple[int, bytes]:
+        try:
+            header = await self._reader.readexactly(_HEADER)
+            kind, length = header[0], int.from_bytes(header[1:], "big")
+            if kind not in (MESSAGE, ERROR) or length > MAX_STREAM_BYTES:
+                raise ProtocolError("a malformed frame")
+            return kind, await self._reader.readexactly(length)
+        except _BROKEN as error:
+            raise StreamBroken("the connection was closed") from error
+
+    async def write(self, kind: int, payload: bytes) -> None:
+        try:
+            self._writer.write(bytes((kind,)) + len(payload).to_bytes(8, "big") + payload)
+            await self._writer.drain()
+        except _BROKEN as error:
+            raise StreamBroken("the connection was closed") from error
+
+    def end(self) -> None:
+        self._writer.close()
+
+    abort = end
 
 
 class LibP2PNodeStream:
-    """The client's end of an rpc_inference stream."""
+    """The client's end of an inference stream."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, max_elements: int
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, frames: Frames, max_elements: int) -> None:
+        self._frames = frames
         self._max_elements = max_elements
 
     async def send(self, step: Step) -> None:
-        await _write(self._writer, _frame(_MESSAGE, encode_step(step).SerializeToString()))
+        await self._frames.write(MESSAGE, encode_step(step).SerializeToString())
 
     async def receive(self) -> StepReply:
-        marker, payload = await _read_frame(self._reader)
-        if marker == _ERROR:
+        kind, payload = await self._frames.read()
+        if kind == ERROR:
             raise RemoteError(*parse_error(_parse(p2pd_pb2.RPCError, payload).message))
         return decode_reply(
             _parse(runtime_pb2.ExpertResponse, payload), max_elements=self._max_elements
@@ -124,43 +140,36 @@ class LibP2PNodeStream:
         # The node may close first: a broken pipe here means that the session is over as wanted.
         with contextlib.suppress(StreamBroken, ProtocolError, RemoteError, TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await _write(self._writer, _CLOSE_SESSION + _END_OF_REQUESTS)
+                await self._frames.write(MESSAGE, b"")  # a request without uid and tensors ...
+                await self._frames.write(ERROR, b"")  # ... and the end of all requests
                 while True:
                     await self.receive()
         self.abort()
 
     def abort(self) -> None:
-        self._writer.close()
+        self._frames.abort()
 
 
 class LibP2PPeerStream:
-    """The node's end of an rpc_inference stream."""
+    """The node's end of an inference stream."""
 
-    def __init__(
-        self,
-        peer_id: PeerId,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        max_elements: int,
-    ) -> None:
+    def __init__(self, peer_id: PeerId, frames: Frames, max_elements: int) -> None:
         self.peer_id = peer_id
-        self._reader = reader
-        self._writer = writer
+        self.frames = frames
         self._max_elements = max_elements
 
     async def receive(self) -> Step | None:
-        marker, payload = await _read_frame(self._reader)
-        if marker == _ERROR:  # end of requests without the empty message
+        kind, payload = await self.frames.read()
+        if kind == ERROR:  # end of requests without the empty message
             return None
         request = _parse(runtime_pb2.ExpertRequest, payload)
         return decode_step(request, max_elements=self._max_elements)
 
     async def send(self, reply: StepReply) -> None:
-        await _write(self._writer, _frame(_MESSAGE, encode_reply(reply).SerializeToString()))
+        await self.frames.write(MESSAGE, encode_reply(reply).SerializeToString())
 
     async def send_error(self, text: str) -> None:
-        error = p2pd_pb2.RPCError(message=text)
-        await _write(self._writer, _frame(_ERROR, error.SerializeToString()))
+        await self.frames.write(ERROR, p2pd_pb2.RPCError(message=text).SerializeToString())
 
 
 def _parse(message_type: Any, payload: bytes) -> Any:
@@ -360,18 +369,58 @@ class LibP2PTransport:
     def __init__(self, peer: Peer, *, connect_timeout: float = 5.0) -> None:
         self._peer = peer
         self._connect_timeout = connect_timeout
+        self._shared: dict[PeerId, asyncio.Task[SharedConnection]] = {}
+        self._readers: set[asyncio.Task[None]] = set()
 
     @property
     def peer_id(self) -> PeerId:
         return self._peer.peer_id
 
-    async def open_stream(self, peer_id: PeerId, *, max_elements: int) -> NodeStream:
+    async def open_stream(
+        self, peer_id: PeerId, *, max_elements: int, shared: bool = False
+    ) -> NodeStream:
+        frames: Frames
+        if shared:
+            frames = (await self._shared_connection(peer_id)).open()
+        else:
+            frames = OwnStream(*await self._open(peer_id, _RPC_INFERENCE))
+        return LibP2PNodeStream(frames, max_elements)
+
+    async def _open(
+        self, peer_id: PeerId, name: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         with _peer_errors():
             async with asyncio.timeout(self._connect_timeout):
                 _, reader, writer = await self._peer.p2p.call_binary_stream_handler(
-                    PeerID.from_base58(peer_id), _RPC_INFERENCE
+                    PeerID.from_base58(peer_id), name
                 )
-        return LibP2PNodeStream(reader, writer, max_elements)
+        return reader, writer
+
+    async def _shared_connection(self, peer_id: PeerId) -> SharedConnection:
+        """The one to this peer, opened once for all who ask.
+
+        Raises: PeerUnreachable.
+        """
+        task = self._shared.get(peer_id)
+        if task is None or (task.done() and not _usable(task)):
+            task = asyncio.create_task(self._connect(peer_id), name="farmesh-connect")
+            task.add_done_callback(_retrieve)
+            self._shared[peer_id] = task
+        return await asyncio.shield(task)
+
+    async def _connect(self, peer_id: PeerId) -> SharedConnection:
+        connection = SharedConnection(*await self._open(peer_id, _RPC_SHARED))
+        reader = asyncio.create_task(_run(connection), name="farmesh-shared")
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
+        return connection
+
+    async def aclose(self) -> None:
+        """Break the shared connections off."""
+        tasks = [*self._shared.values(), *self._readers]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def push(self, peer_id: PeerId, step: Step) -> None:
         await self._call(peer_id, _RPC_PUSH, encode_step(step), runtime_pb2.ExpertResponse)
@@ -404,10 +453,18 @@ class LibP2PTransport:
         p2p = self._peer.p2p
 
         async def inference(info: Any, reader: Any, writer: Any) -> None:
-            stream = LibP2PPeerStream(
-                str(info.peer_id.to_base58()), reader, writer, handler.max_elements
-            )
-            await _serve_stream(handler, stream, writer)
+            await serve_stream(handler, info, OwnStream(reader, writer))
+
+        async def shared(info: Any, reader: Any, writer: Any) -> None:
+            serving: set[asyncio.Task[None]] = set()
+
+            def accept(channel: Channel) -> None:
+                task = asyncio.create_task(serve_stream(handler, info, channel))
+                serving.add(task)
+                task.add_done_callback(serving.discard)
+
+            await _run(SharedConnection(reader, writer, accept))
+            await asyncio.gather(*serving, return_exceptions=True)
 
         async def push(
             request: runtime_pb2.ExpertRequest, context: P2PContext
@@ -425,22 +482,43 @@ class LibP2PTransport:
             return runtime_pb2.ExpertInfo(serialized_info=pack(dict(answer)))
 
         await p2p.add_binary_stream_handler(_RPC_INFERENCE, inference)
+        await p2p.add_binary_stream_handler(_RPC_SHARED, shared)
         await p2p.add_protobuf_handler(_RPC_PUSH, _quiet(push), runtime_pb2.ExpertRequest)
         await p2p.add_protobuf_handler(_RPC_INFO, _quiet(info), runtime_pb2.ExpertUID)
 
 
-async def _serve_stream(
-    handler: NodeHandler, stream: LibP2PPeerStream, writer: asyncio.StreamWriter
-) -> None:
+async def serve_stream(handler: NodeHandler, info: Any, frames: Frames) -> None:
     """Run one inference stream; whatever ends it badly reaches the peer as one sentence."""
-    with contextlib.closing(writer):
-        try:
-            await handler.inference(stream)
-        except StreamBroken:
-            pass
-        except Exception as error:  # noqa: BLE001 - the peer gets a sentence
-            with contextlib.suppress(StreamBroken):
-                await stream.send_error(public_error(error))
+    peer_id = str(info.peer_id.to_base58())
+    stream = LibP2PPeerStream(peer_id, frames, handler.max_elements)
+    try:
+        await handler.inference(stream)
+    except StreamBroken:
+        pass
+    except Exception as error:  # noqa: BLE001 - the peer gets a sentence
+        with contextlib.suppress(StreamBroken):
+            await stream.send_error(public_error(error))
+    finally:
+        frames.end()
+
+
+async def _run(connection: SharedConnection) -> None:
+    try:
+        await connection.run()
+    except ProtocolError as error:
+        logger.info("a shared connection was closed: %s", error)
+
+
+def _usable(task: asyncio.Task[SharedConnection]) -> bool:
+    if task.cancelled() or task.exception() is not None:
+        return False
+    connection = task.result()
+    return not (connection.broken or connection.retired)
+
+
+def _retrieve(task: asyncio.Task[SharedConnection]) -> None:
+    if not task.cancelled():  # those who wait hear of it, if any are left
+        task.exception()
 
 
 def public_error(error: Exception) -> str:
@@ -502,11 +580,9 @@ def libp2p_network(
     async def join() -> AsyncIterator[Network]:
         async with Peer(**peer_options) as peer:
             known = [PeerID.from_base58(Multiaddr(a)["p2p"]) for a in peer.initial_peers]
-            yield Network(
-                LibP2PTransport(peer, connect_timeout=connect_timeout),
-                DHTDirectory(peer.dht, known),
-                peer.addresses,
-                peer.lost,
-            )
+            transport = LibP2PTransport(peer, connect_timeout=connect_timeout)
+            async with contextlib.aclosing(transport):
+                directory = DHTDirectory(peer.dht, known)
+                yield Network(transport, directory, peer.addresses, peer.lost)
 
     return join

@@ -23,7 +23,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from farmesh.core import SamplingParams
+from farmesh.core import SamplingParams, TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,25 @@ def choose_tokens(logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[int
         for index, token in zip(members, tokens, strict=True):
             chosen[index] = token
     return chosen
+
+
+def token_logprobs(
+    logits: torch.Tensor, token_ids: Sequence[int], rows: Sequence[SamplingRow]
+) -> list[TokenLogprobs | None]:
+    """What each row asked to be told of its token; rows that did not ask cost nothing.
+
+    Args:
+        logits: ``[rows, vocabulary]`` as the model gave them.
+    """
+    told: list[TokenLogprobs | None] = [None] * len(rows)
+    for index, row in enumerate(rows):
+        count = row.params.logprobs
+        if count is not None:
+            scores = logits[index].float().log_softmax(dim=-1)
+            best = scores.topk(min(count, len(scores)))
+            likeliest = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+            told[index] = TokenLogprobs(float(scores[token_ids[index]]), likeliest)
+    return told
 
 
 _NO_IDS = torch.empty(0, 0, dtype=torch.long)  # the warpers take ids and do not look at them

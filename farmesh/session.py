@@ -160,8 +160,8 @@ class InferenceSession:
 
     @property
     def max_length(self) -> int:
-        """Tokens that the session can ever hold."""
-        return self._max_length
+        """Tokens that the session can hold: what was asked for, within its nodes' limits."""
+        return min((link.max_length for link in self._links), default=self._max_length)
 
     @property
     def route(self) -> Route | None:
@@ -194,8 +194,8 @@ class InferenceSession:
             raise SessionBusy("A reply is being made in this session; wait for it or stop it.")
         if not token_ids:
             raise ValueError("token_ids is empty")
-        if len(token_ids) >= self._max_length:
-            raise ContextOverflow(len(token_ids) + 1, self._max_length)
+        if len(token_ids) >= self.max_length:
+            raise ContextOverflow(len(token_ids) + 1, self.max_length)
         self._state = SessionState.RUNNING
         self._events = asyncio.Queue(_EVENTS_AHEAD)
         producer = self._producer = asyncio.create_task(
@@ -203,6 +203,7 @@ class InferenceSession:
         )
         try:
             while (event := await self._events.get()) is not None:
+                self._events.task_done()
                 yield event
             await asyncio.wait([producer])
             if producer.cancelled():
@@ -242,9 +243,10 @@ class InferenceSession:
             stops |= self._client.eos_token_ids
         reason = FinishReason.MAX_NEW_TOKENS
         for index in range(sampling.max_new_tokens):
-            if len(self._ids) >= self._max_length:
+            if len(self._ids) >= self.max_length:
                 reason = FinishReason.CONTEXT_FULL
                 break
+            await self._events.join()  # while nobody reads, the hops rest
             hidden_states = await self._advance(len(self._ids))
             row = SamplingRow(sampling, self._ids, prompt_length, uniform(seed, index))
             self._newest = await self._client.next_token(hidden_states, row)
@@ -253,7 +255,8 @@ class InferenceSession:
                 first_token_at = time.perf_counter()
             self._ids.append(token_id)
             self._losses, self._full_since = 0, None
-            await self._events.put(TokenGenerated(token_id, len(self._ids) - 1, index))
+            logprobs = self._newest.logprobs
+            await self._events.put(TokenGenerated(token_id, len(self._ids) - 1, index, logprobs))
             if token_id in stops:
                 reason = FinishReason.END_OF_SEQUENCE
                 break
@@ -312,6 +315,8 @@ class InferenceSession:
                 if not self._links:
                     self._links = await self._open_span(Span(0, self._client.num_blocks))
                     await self._events.put(RouteFound(self._current_route))
+                if upto >= self.max_length:  # a hop that was opened now may take less
+                    raise ContextOverflow(upto + 1, self.max_length)
                 output = await self._advance_once(upto)
                 self._started, self._relay_only = True, False
                 return output[0, -1]
@@ -325,12 +330,45 @@ class InferenceSession:
                 await self._repair(lost)
 
     async def _advance_once(self, upto: int) -> torch.Tensor:
-        positions = [min(link.position, upto - 1) for link in self._links]
+        await self._reopen_unrewindable(upto)
+        positions = self._positions(upto)
         if not self._started:  # counted anew after each repair, until something has worked
             self._reused = min(positions)
         if min(positions) == upto - 1:  # a decode step
             return await self._run_chunk(Chunk(upto - 1, upto, len(self._links) - 1))
         return await self._prefill(plan_chunks(positions, upto, self._client.chunk_tokens), upto)
+
+    def _positions(self, upto: int) -> list[int]:
+        """How much of what is wanted each hop holds; the last token is always computed."""
+        return [min(link.position, upto - 1) for link in self._links]
+
+    async def _reopen_unrewindable(self, upto: int) -> None:
+        """Open a new session on hops that would have to be rewound and cannot (Petals 2.2).
+
+        Raises: HopLost.
+        """
+        if all(link.has("epoch") for link in self._links):  # this engine's nodes: at every token
+            return
+        while stuck := [
+            link
+            for link in self._rewound_links(upto)
+            if not await self._client.can_rewind(link.hop)
+        ]:
+            for link in stuck:
+                fresh = self._client.make_link(link.hop, self._max_length)
+                self._links[self._links.index(link)] = fresh
+                await link.close()
+                await self._client.open_link(fresh)
+
+    def _rewound_links(self, upto: int) -> list[HopLink]:
+        """Hops that may hold more than what the next step's start leaves them."""
+        positions = self._positions(upto)
+        chunks = plan_chunks(positions, upto, self._client.chunk_tokens)
+        starts = [
+            next(chunk.start for chunk in chunks if chunk.last_hop >= index)
+            for index in range(len(self._links))
+        ]
+        return [link for link, start in zip(self._links, starts, strict=True) if link.reach > start]
 
     async def _prefill(self, chunks: list[Chunk], upto: int) -> torch.Tensor:
         """Several chunks at once, each at another hop; a failure or cancel stops them all."""

@@ -78,8 +78,13 @@ class Transport(Protocol):
     @property
     def peer_id(self) -> PeerId: ...
 
-    async def open_stream(self, peer_id: PeerId, *, max_elements: int) -> NodeStream:
-        """Raises: PeerUnreachable."""
+    async def open_stream(
+        self, peer_id: PeerId, *, max_elements: int, shared: bool = False
+    ) -> NodeStream:
+        """A stream of its own, or with ``shared`` one that may travel together with others.
+
+        Raises: PeerUnreachable.
+        """
 
     async def push(self, peer_id: PeerId, step: Step) -> None:
         """Hand a step to a session of another node; returns when it has been queued there.

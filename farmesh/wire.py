@@ -10,6 +10,7 @@ Tensor shapes: hidden_states are ``[batch, tokens, hidden]``.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ MAX_TENSORS = 8
 #   epoch       steps of an older epoch are dropped: a rewind overtakes what is still in flight
 #   push_ack    with next_servers, a hop answers "pushed" instead of repeating the activations
 #   step_reply  replies name the step and the position they belong to
-EXTENSIONS = frozenset({"resume", "epoch", "push_ack", "step_reply"})
+#   shared      many inference streams may travel on one (rpc_shared, see multiplex.py)
+EXTENSIONS = frozenset({"resume", "epoch", "push_ack", "step_reply", "shared"})
 
 _DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -61,6 +63,15 @@ CODE_CLOSING = "closing"  # the node is shutting down or moving to other blocks
 CODE_INVALID = "invalid"  # the request cannot be served as it is
 CODE_INTERNAL = "internal"
 
+_LENGTH_LIMIT = re.compile(  # upstream's text, and this engine's
+    r"(?:Cannot allocate KV cache for \d+ tokens, max = |max_length \d+ exceeds this node's )"
+    r"([1-9]\d{0,8})\b"
+)
+# Not "... bytes, max cache size = ...": that much will never be free.
+_UPSTREAM_IS_FULL = re.compile(
+    r"Could not allocate \d+ (bytes immediately|within|\(timeout)|attention cache is full"
+)
+
 
 def error_text(code: str, sentence: str) -> str:
     """What a node sends to its peer when a call ends badly: a code and one sentence."""
@@ -68,12 +79,21 @@ def error_text(code: str, sentence: str) -> str:
 
 
 def parse_error(text: str) -> tuple[str, str]:
-    """Code and sentence of a peer's error text; peers that send no code get ``"unknown"``."""
+    """Code and sentence of a peer's error text; peers that send no code get ``"unknown"``.
+
+    Except for what upstream's nodes say while others hold their KV cache: that is ``"busy"``.
+    """
     mark = text.find(_ERROR_MARK)
     if mark < 0:
-        return "unknown", text[:500]
+        return CODE_BUSY if _UPSTREAM_IS_FULL.search(text) else "unknown", text[:500]
     code, _, sentence = text[mark + len(_ERROR_MARK) :].partition(": ")
     return code[:32], sentence[:500]
+
+
+def length_limit(text: str) -> int | None:
+    """The longest session, in tokens, of a node that refused a longer one."""
+    found = _LENGTH_LIMIT.search(text)
+    return int(found.group(1)) if found else None
 
 
 # --- Metadata ---------------------------------------------------------------------------------

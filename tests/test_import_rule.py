@@ -30,6 +30,8 @@ SHARED = {
     "errors",
     "families",
     "inprocess",
+    "linear",
+    "multiplex",
     "p2p",
     "transport",
     "wire",

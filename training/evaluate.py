@@ -21,7 +21,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_utils import PreTrainedModel
 
-from training.sampling import EVALUATED, Sampling
+from training.sampling import EVALUATED, GRID, Sampling
 from training.text.dialogues import CASES, TOPICS
 from training.text.refusals import ANSWERS as REFUSALS
 from training.text.social import SMALL_TALK
@@ -34,7 +34,7 @@ MAX_NEW_TOKENS = 160
 class Case:
     """One scored dialogue: what the person says, turn by turn, and what the last reply needs."""
 
-    group: str  # intents, followups, refusals, memory, or a skill
+    group: str  # intents, newer intents, followups, refusals, memory, or a skill
     turns: tuple[str, ...]
     wanted: tuple[str, ...]
 
@@ -53,6 +53,10 @@ def load_cases(folder: Path = CASES) -> list[Case]:
     """All held-out cases."""
     return [
         *(Case("intents", (m,), tuple(w.split("/"))) for w, m in _rows(folder / "intents.tsv")),
+        *(
+            Case("newer intents", (m,), tuple(w.split("/")))
+            for w, m in _rows(folder / "intents_newer.tsv")
+        ),
         *(
             Case("followups", _turns(m), tuple(w.split("/")))
             for w, m in _rows(folder / "followups.tsv")
@@ -105,7 +109,7 @@ def nearest(reply: str) -> tuple[str, float]:
 def is_right(case: Case, reply: str) -> bool:
     """Whether the reply is what the case asks for."""
     match case.group:
-        case "intents" | "followups" | "refusals":
+        case "intents" | "newer intents" | "followups" | "refusals":
             intent, score = nearest(reply)
             wanted = {w.removeprefix("repeat_last:") for w in case.wanted}
             return intent in wanted and score >= NEAR
@@ -236,14 +240,26 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--top-k", type=int, default=0)
     parser.add_argument("--min-p", type=float, default=0.0)
+    parser.add_argument("--grid", action="store_true", help="compare many sampling settings")
     parser.add_argument("--failures", action="store_true", help="print every wrong reply")
     args = parser.parse_args()
     speaker, cases = Speaker.load(args.model), load_cases()
+    if args.grid:
+        compare(speaker, cases)
+        return
     settings: tuple[Sampling, ...] = EVALUATED
     if args.temperature is not None:
         settings = (Sampling(args.temperature, args.top_p, args.top_k, args.min_p),)
     for how in settings:
         report(how, run_cases(speaker, cases, how), failures=args.failures)
+
+
+def compare(speaker: Speaker, cases: Sequence[Case]) -> None:
+    """Print how many cases are right and how many broken at every setting of the grid."""
+    for how in GRID:
+        results = run_cases(speaker, cases, how)
+        right, broken = sum(r.right for r in results), sum(r.broken for r in results)
+        print(f"{how!s:26} right {right} of {len(cases)}, broken {broken}", flush=True)
 
 
 def report(how: Sampling, results: Sequence[Result], *, failures: bool) -> None:

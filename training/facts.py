@@ -6,7 +6,8 @@ Answers name commands and flags through these constants, so a test can hold them
 
 RUN = "make run"
 TEST = "make test"
-MAKE_TARGETS = ("run", "test")
+BENCH = "make bench"
+MAKE_TARGETS = ("run", "test", "bench")
 
 PORT = 7860
 ADDRESS = f"http://127.0.0.1:{PORT}"
@@ -24,14 +25,14 @@ APP_FLAGS = (
 
 ENGINE = "python -m farmesh"
 ENGINE_FLAGS = {
-    "bootstrap": (),
-    "serve": ("--peers", "--blocks"),
-    "status": ("--peers",),
+    "bootstrap": ("--host",),
+    "serve": ("--peers", "--blocks", "--host"),
+    "status": ("--peers", "--checkpoint"),
     "generate": ("--peers", "--prompt"),
 }
 BOOTSTRAP = f"{ENGINE} bootstrap"
 SERVE = f"{ENGINE} serve CHECKPOINT --peers ADDR"
-STATUS = f"{ENGINE} status --peers ADDR"
+STATUS = f"{ENGINE} status --peers ADDR --checkpoint CHECKPOINT"
 GENERATE = f'{ENGINE} generate CHECKPOINT --peers ADDR --prompt "..."'
 
 SETTINGS_FILE = "configs/default.toml"
@@ -39,6 +40,7 @@ MODELS_FILE = "configs/models.toml"
 ENV_PREFIX = "FARMESH_CHAT_"
 
 API_NAME = "/chat"
+API_NEW_CHAT = "/new_chat"
 API_CLIENT = "gradio_client"
 
 SPACE_PORTS = "80, 443 and 8080"

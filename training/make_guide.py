@@ -24,8 +24,10 @@ from training.train import Plan, Run, export, plot_losses
 TOKENIZER_DIALOGUES = 20_000  # the tokenizer's own sample; apart from the training stream
 
 
-def get_tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:
-    """The run's tokenizer; trained when the run has none yet."""
+def get_tokenizer(folder: Path, seed: int, start: str = "") -> PreTrainedTokenizerFast:
+    """The run's tokenizer; that of the guide it goes on from, else trained when it has none yet."""
+    if start:
+        return load_tokenizer(Path(start))
     if not (folder / "tokenizer.json").exists():
         sample = islice(dialogues(-seed), TOKENIZER_DIALOGUES)
         texts = [
@@ -39,7 +41,7 @@ def get_tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:
 
 def make(work: Path, out: Path, plan: Plan, device: str) -> None:
     """Run all the stages."""
-    tokenizer = get_tokenizer(work / "tokenizer", plan.seed)
+    tokenizer = get_tokenizer(work / "tokenizer", plan.seed, plan.start)
     run = Run(work, tokenizer, plan, device)
     run.train()
     export(run.model, tokenizer, out)
@@ -51,18 +53,45 @@ def make(work: Path, out: Path, plan: Plan, device: str) -> None:
     print(f"written: {out}")
 
 
-def main() -> None:
-    """Command line."""
+def command_line() -> argparse.ArgumentParser:
+    """The flags; without any, a whole guide from nothing."""
+    usual = Plan()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("training/runs/guide"))
     parser.add_argument("--out", type=Path, default=Path("models/guide"))
-    parser.add_argument("--steps", type=int, default=Plan().steps, help="of the first cycle")
-    parser.add_argument("--more", type=int, default=Plan().more, help="steps of a second cycle")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    args = parser.parse_args()
+    parser.add_argument(
+        "--start",
+        default=usual.start,
+        metavar="FOLDER",
+        help="go on from this guide, not from nothing",
+    )
+    for name, kind, text in (
+        ("steps", int, "of the first cycle"),
+        ("more", int, "steps of a second cycle"),
+        ("decay", float, "share of the first cycle in which the learning rate falls"),
+        ("lr", float, "highest learning rate"),
+        ("seed", int, "of the weights and the dialogues"),
+    ):
+        usually = getattr(usual, name)
+        parser.add_argument(f"--{name}", type=kind, default=usually, help=f"{text} ({usually})")
+    return parser
+
+
+def main() -> None:
+    """Command line."""
+    args = command_line().parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    make(args.work, args.out, Plan(steps=args.steps, more=args.more), device)
+    plan = Plan(
+        steps=args.steps,
+        more=args.more,
+        decay=args.decay,
+        lr=args.lr,
+        seed=args.seed,
+        start=args.start,
+    )
+    make(args.work, args.out, plan, device)
 
 
 if __name__ == "__main__":

@@ -25,4 +25,12 @@ class Sampling:
 
 
 DEFAULTS = Sampling(temperature=0.3, top_p=0.9)  # in the model's generation_config, too
+# Tried by `python -m training.evaluate --grid`. The default is the one that is right most often;
+# where several are, the one that remembers best.
+GRID = (
+    Sampling(0.0),
+    *(Sampling(t, top_p) for t in (0.3, 0.5, 0.7) for top_p in (0.8, 0.9)),
+    Sampling(0.3),
+    Sampling(0.8, min_p=0.1),
+)
 EVALUATED = (Sampling(0.0), DEFAULTS, DEFAULTS.at(0.8), Sampling(0.8))

@@ -16,31 +16,32 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from tqdm import tqdm
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.model import new_model
-from training.text.dialogues import Message, dialogues
+from training.text.dialogues import FIXED_ANSWERS, Message, dialogues
 from training.tokenizer import ASSISTANT, CONTEXT, END, load_tokenizer
 
 IGNORED = -100  # label of tokens that the guide does not write
-POOL = 512  # dialogues sorted by length together, so that batches need little padding
+POOL = 2048  # dialogues sorted by length together, so that batches need little padding
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run does; kept in its checkpoint, so that a resumed run is the same run."""
 
-    steps: int = 3300  # of the first cycle
-    more: int = 1000  # steps of a second cycle, in which the learning rate rises once more
-    tokens: int = 4096  # per step, padding included
+    steps: int = 9000  # of the first cycle; some three hours of one CPU core
+    more: int = 0  # steps of a second cycle, in which the learning rate rises once more
+    tokens: int = 3072  # per step, padding included
     warmup: int = 150  # steps
-    decay: float = 0.4  # the last part of the run, in which the learning rate falls to 0
-    lr: float = 2e-3  # of the matrices in the blocks (Muon); also of everything else (AdamW)
+    decay: float = 0.6  # the last part of the run, in which the learning rate falls to 0
+    lr: float = 3e-3  # of the matrices in the blocks (Muon); also of everything else (AdamW)
     weight_decay: float = 0.02
-    cut: float = 0.65  # share of dialogues whose last reply is trained on its beginning only
+    cut: float = 0.8  # share of dialogues in which fixed answers are cut to their beginning
     seed: int = 7
+    start: str = ""  # folder of an earlier guide to go on from; empty: from nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,13 @@ class Batch:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, messages: list[Message], keep: int = CONTEXT
+    tokenizer: PreTrainedTokenizerFast, messages: list[Message], cut: random.Random | None = None
 ) -> tuple[list[int], list[int]]:
     """Token ids and labels of a dialogue, cut at the context; the same ids as the template's.
 
-    Of the last reply only the first `keep` tokens are taken.
+    With `cut`, of most fixed answers only the first tokens are taken, so many as it draws. What an
+    answer is about shows in its first words; the rest is soon known by heart. Leaving it out lets
+    twice as many questions fit into the same time.
     """
     end = tokenizer.convert_tokens_to_ids(END)
     pieces = [
@@ -69,8 +72,8 @@ def encode(
     for message, encoding in zip(messages, encoded, strict=True):
         role = tokenizer.convert_tokens_to_ids(f"<|{message['role']}|>")
         spoken = [*encoding.ids, end]
-        if message is messages[-1]:
-            spoken = spoken[:keep]
+        if cut and message["content"] in FIXED_ANSWERS and cut.random() < 0.9:
+            spoken = spoken[: cut.randint(5, 14)]
         token_ids += [role, *spoken]
         is_guide = role == tokenizer.convert_tokens_to_ids(ASSISTANT)
         labels += [IGNORED, *(spoken if is_guide else [IGNORED] * len(spoken))]
@@ -85,19 +88,13 @@ def batches(
     pool = pools_done
     while True:
         rng = random.Random(f"{plan.seed}/cut/{pool}")
-        encoded = [encode(tokenizer, next(stream), _kept(rng, plan)) for _ in range(POOL)]
+        encoded = [
+            encode(tokenizer, next(stream), rng if rng.random() < plan.cut else None)
+            for _ in range(POOL)
+        ]
         for group in _groups(encoded, plan, pool):
             yield pool, _padded(group, tokenizer.pad_token_id)
         pool += 1
-
-
-def _kept(rng: random.Random, plan: Plan) -> int:
-    """How many tokens of the last reply are trained on.
-
-    What a reply is about shows in its first words; the rest is soon known by heart. Leaving it
-    out of most dialogues lets three times as many fit into the same time.
-    """
-    return rng.randint(6, 14) if rng.random() < plan.cut else CONTEXT
 
 
 def _groups(
@@ -121,6 +118,38 @@ def _padded(group: list[tuple[list[int], list[int]]], pad: int) -> Batch:
         torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in group]),
         torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in group]),
     )
+
+
+SHORT_ROW = 110  # tokens; up to here plain matrix products are the faster attention on a CPU
+
+
+def cpu_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Causal attention for training on a CPU, where torch's fused one is slow in bf16.
+
+    Rows are padded on the right only, so a mask is not needed. Shapes: query [rows, heads, tokens,
+    width], key and value with fewer heads; the result is [rows, tokens, heads, width].
+    """
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    length = query.shape[2]
+    if length <= SHORT_ROW:
+        later = torch.full((length, length), float("-inf"), dtype=query.dtype).triu(1)
+        scores = (query * scaling) @ key.transpose(-1, -2) + later
+        mixed = torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value
+    else:
+        with torch.autocast("cpu", enabled=False):
+            mixed = scaled_dot_product_attention(
+                query.float(), key.float(), value.float(), is_causal=True, scale=scaling
+            )
+    return mixed.transpose(1, 2).contiguous(), None
 
 
 def batch_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
@@ -161,8 +190,11 @@ def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimize
 
 
 def _same_so_far(old: Plan, new: Plan, steps: int) -> bool:
-    """Whether `new` would have done the same up to here; a run may be made longer or shorter."""
-    return replace(old, steps=new.steps, more=new.more) == new and all(
+    """Whether `new` would have done the same up to here.
+
+    A run may be made longer or shorter, and its learning rate fall later, until it falls.
+    """
+    return replace(old, steps=new.steps, more=new.more, decay=new.decay) == new and all(
         learning_rate(old, step) == learning_rate(new, step) for step in range(steps)
     )
 
@@ -172,7 +204,14 @@ class Run:
 
     def __init__(self, folder: Path, tokenizer: PreTrainedTokenizerFast, plan: Plan, device: str):
         self.folder, self.tokenizer, self.plan, self.device = folder, tokenizer, plan, device
-        self.model = new_model(tokenizer, plan.seed).to(device)
+        self.model = new_model(tokenizer, plan.seed)
+        if plan.start:
+            earlier = LlamaForCausalLM.from_pretrained(plan.start, dtype=torch.float32)
+            self.model.load_state_dict(earlier.state_dict())
+        self.model.to(device)
+        if device == "cpu":
+            AttentionInterface.register("guide_cpu", cpu_attention)
+            self.model.set_attn_implementation("guide_cpu")
         self.optimizers = optimizers(self.model, plan)
         self.step = 0
         self.pool = 0  # pools of dialogues used up
@@ -218,7 +257,7 @@ class Run:
         torch.save(state, temporary)
         temporary.replace(self.checkpoint)
 
-    def train(self, save_every: int = 250) -> None:
+    def train(self, save_every: int = 100) -> None:
         """Go on to the last step; saves between pools, so that a resumed run sees each once."""
         bar = tqdm(total=self.steps, initial=self.step, unit="step", mininterval=5)
         last_saved = self.step
@@ -309,13 +348,14 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="write the finished model to this folder")
     parser.add_argument("--steps", type=int, default=Plan().steps)
     parser.add_argument("--more", type=int, default=Plan().more, help="steps of a second cycle")
+    parser.add_argument("--decay", type=float, default=Plan().decay, help="share with falling rate")
     parser.add_argument("--lr", type=float, default=Plan().lr)
     parser.add_argument("--seed", type=int, default=Plan().seed)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    plan = Plan(steps=args.steps, more=args.more, lr=args.lr, seed=args.seed)
+    plan = Plan(steps=args.steps, more=args.more, decay=args.decay, lr=args.lr, seed=args.seed)
     run = Run(args.out, load_tokenizer(args.tokenizer), plan, device)
     run.train()
     plot_losses(run.losses, args.out / "loss.svg")

@@ -3,6 +3,7 @@
 (() => {
   "use strict";
   const $ = (selector, root = document) => root.querySelector(selector);
+  const { t } = window.farmeshLang;
   const byId = (id) => document.getElementById(id);
 
   // --- storage that may be forbidden --------------------------------------------------------
@@ -18,6 +19,7 @@
     const bytes = crypto.getRandomValues(new Uint8Array(32));
     return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
   };
+  const left = new Set(); // chats that were left and may have a reply that is not kept yet
   let chatId = tab.get("farmesh.chat") || "";
   if (!/^[A-Za-z0-9_-]{43}$/.test(chatId)) chatId = freshId();
   tab.set("farmesh.chat", chatId);
@@ -29,13 +31,32 @@
   };
   const press = (id) => { const b = byId(id); (b?.matches("button") ? b : b?.querySelector("button"))?.click(); };
 
-  const tellChat = () => setValue($("#fm-chat-id textarea, #fm-chat-id input"), chatId);
+  const tellChat = () => {
+    setValue($("#fm-chat-id textarea, #fm-chat-id input"), chatId);
+    setValue($("#fm-model-id textarea, #fm-model-id input"), browser.get("farmesh.model") || "");
+  };
+  // The model chosen last is that of new chats too.
+  document.addEventListener("change", async ({ target }) => {
+    if (target.id !== "fm-model") return;
+    browser.set("farmesh.model", target.value);
+    tellChat();
+    await taken();
+    press("fm-use-model");
+    setTimeout(pulse, 300);
+  });
+  // Gradio takes a value in one of the next frames; a hidden tab has no frames, only timers.
+  const taken = () => new Promise((done) => {
+    const soon = () => setTimeout(done, 30);
+    if (document.hidden) setTimeout(soon, 100);
+    else requestAnimationFrame(() => requestAnimationFrame(soon));
+  });
   const attach = async () => {
     tellChat();
-    await new Promise((done) => setTimeout(done, 30)); // Gradio takes the value in its next tick
+    await taken();
     press("fm-attach");
   };
   const open = async (id) => {
+    left.add(chatId);
     chatId = id;
     tab.set("farmesh.chat", id);
     follow = true;
@@ -75,18 +96,23 @@
     else copy(target);
   });
   const copy = async (button) => {
-    const text = button.parentElement.querySelector("code").textContent;
-    try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; }
-    catch { button.textContent = "Press Ctrl+C"; getSelection().selectAllChildren(button.parentElement.querySelector("code")); }
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    const text = button.parentElement.querySelector("pre code").textContent;
+    try { await navigator.clipboard.writeText(text); button.textContent = t("Copied"); }
+    catch { button.textContent = t("Press Ctrl+C"); getSelection().selectAllChildren(button.parentElement.querySelector("pre code")); }
+    setTimeout(() => { button.textContent = t("Copy"); }, 1500);
   };
 
   // --- the log stays at its end unless the person scrolls up ---------------------------------
   let follow = true;
   const keepEnd = (log) => {
+    // Only a person scrolls up; that the text below grows meanwhile is no wish to stay behind.
+    let lastTop = log.scrollTop, asked = 0;
     log.addEventListener("scroll", () => {
-      follow = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+      if (log.scrollHeight - log.scrollTop - log.clientHeight < 60) follow = true;
+      else if (log.scrollTop < lastTop - 2) follow = false;
+      lastTop = log.scrollTop;
     }, { passive: true });
+    const mine = log.getElementsByClassName("user-row");
     let waiting = false;
     const end = () => {
       if (waiting || !follow) return;
@@ -97,10 +123,22 @@
     new MutationObserver((changes) => {
       const seen = new Set(changes.map(({ target }) => target.nodeType === 1 ? target : target.parentElement));
       for (const place of seen) if (place) harmless(place);
+      heard();
+      if (mine.length > asked) follow = true; // who sends something wants to see what comes of it
+      asked = mine.length;
       end();
     }).observe(log, { childList: true, subtree: true, characterData: true });
-    new ResizeObserver(end).observe(log);
+    const sizes = new ResizeObserver(end);
+    for (const part of [log, byId("fm-history")]) sizes.observe(part);
     end();
+  };
+
+  // --- for screen readers: a growing reply is read out once, when it is complete; examples are
+  // buttons in a group, which Gradio calls a list without entries --------------------------------
+  const heard = () => {
+    for (const log of document.querySelectorAll("#fm-live [role=log]:not([aria-live=off])")) log.setAttribute("aria-live", "off");
+    const examples = $("#fm-history .examples[role=list]");
+    if (examples) { examples.setAttribute("role", "group"); examples.setAttribute("aria-label", t("Examples")); }
   };
 
   // --- model output is data: what the sanitiser leaves of forms and remote images ------------
@@ -114,7 +152,7 @@
   };
 
   // --- the swarm's state ---------------------------------------------------------------------
-  let drawn = "";
+  let drawn = "", opening = false;
   const pulse = async () => {
     if (document.hidden) return;
     let state;
@@ -127,8 +165,18 @@
     for (const id of ["fm-state", "fm-swarm-line"]) {
       const line = byId(id);
       if (!line) continue;
-      if (line.textContent !== state.text) line.textContent = state.text;
+      const text = t(state.text);
+      if (line.textContent !== text) line.textContent = text;
       line.dataset.tone = state.tone;
+    }
+    for (const id of left) if (id === chatId || !(await chats?.save(id))) left.delete(id);
+    const model = byId("fm-model"), progress = byId("fm-progress");
+    if (model && state.model && model !== document.activeElement) model.value = state.model;
+    if (state.progress === 1 && opening) attach(); // now its context is known
+    opening = state.progress < 1;
+    if (progress) {
+      progress.hidden = !(state.progress < 1);
+      progress.value = state.progress ?? 1;
     }
     const map = byId("fm-swarm");
     if (map && state.html !== drawn) {
@@ -141,17 +189,29 @@
 
   // --- keys ----------------------------------------------------------------------------------
   const messageBox = () => $("#fm-box textarea");
+  // Gradio names its buttons in the reader's language: this one is known by its pen.
+  const editButton = (row) => $("button:has(.feather-edit-2)", row);
+  const showKeys = () => {
+    toggle("tune", true);
+    const sheet = $("#fm-keys details");
+    sheet.open = true;
+    sheet.scrollIntoView({ block: "nearest" });
+    $("summary", sheet).focus();
+  };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.altKey) { event.preventDefault(); press("fm-continue"); }
+    if (event.key === "/" && event.ctrlKey) { event.preventDefault(); showKeys(); }
+    else if (event.key === "Enter" && event.altKey) { event.preventDefault(); press("fm-continue"); }
     else if (event.key.toLowerCase() === "o" && event.ctrlKey && event.shiftKey) { event.preventDefault(); open(freshId()); }
     else if (event.key === "Escape") {
-      const root = document.documentElement.classList;
-      if (root.contains("fm-tune-open") && innerWidth < 1100) toggle("tune", false);
+      const root = document.documentElement.classList, menu = $(".fm-menu[open]");
+      if (menu) { menu.open = false; $("summary", menu).focus(); }
+      else if (root.contains("fm-tune-open") && innerWidth < 1100) toggle("tune", false);
       else if (root.contains("fm-side-open")) toggle("side", false);
       else press("fm-stop");
     } else if (event.key === "ArrowUp" && event.target === messageBox() && !event.target.value) {
-      const edits = document.querySelectorAll("#fm-history .user-row button[aria-label='Edit'], #fm-history .user-row button[title='Edit']");
-      if (edits.length) { event.preventDefault(); edits[edits.length - 1].click(); }
+      const mine = [...document.querySelectorAll("#fm-history .user-row")].at(-1);
+      const edit = mine && editButton(mine);
+      if (edit) { event.preventDefault(); edit.click(); }
     }
   });
 
@@ -172,21 +232,26 @@
       byId("fm-first")?.remove();
       tellChat(); // at once: somebody may send before anything else has happened
       keepEnd(byId("fm-log"));
-      $("#fm-live [role=log]")?.setAttribute("aria-live", "off"); // read out once, when complete
+      heard();
       new MutationObserver(saveSoon).observe(byId("fm-history"), { childList: true, subtree: true, characterData: true });
       (chats ? chats.bringBack(chatId) : Promise.resolve()).finally(attach);
       chats?.draw();
       pulse();
-      setInterval(pulse, 2500);
+      const name = byId("fm-name"); // there when one has to sign in
+      if (name) fetch("./farmesh/me").then((answer) => answer.json()).then((me) => { name.textContent = me.name; }).catch(() => {});
+      let beats = 0; // while a reply waits for nodes, the map shows at once what becomes of them
+      setInterval(() => { if (beats++ % 3 === 0 || $("#fm-status .waiting")) pulse(); }, 800);
       document.addEventListener("visibilitychange", pulse);
       window.addEventListener("pagehide", () => navigator.sendBeacon("./farmesh/leave"));
       return true;
     };
+    window.farmeshLang.start();
     if (ready()) return;
     const observer = new MutationObserver(() => { if (ready()) observer.disconnect(); });
     observer.observe(document.body, { childList: true, subtree: true });
   };
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  const begin = () => window.farmeshLang.ready.then(start);
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
   window.farmesh = { open, freshId, get chatId() { return chatId; } };
 })();

@@ -9,6 +9,7 @@ import torch
 
 from farmesh.checkpoint import Checkpoint
 from farmesh.core import Span
+from farmesh.linear import pack_linears
 from farmesh.node.adapters import ADAPTERS
 from farmesh.node.attention import PackedBatch
 from farmesh.node.cache import KVCache
@@ -43,6 +44,7 @@ class BlockStack:
             self._adapter.prepare(layer)
             self._checkpoint.load_module(layer, f"{prefix}.{block}.", self.dtype)
             layer.to(self.device)
+            pack_linears(layer)
             if progress is not None:
                 progress(done, len(self._layers))
 

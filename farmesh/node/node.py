@@ -22,6 +22,7 @@ from farmesh.errors import FarMeshError, RemoteError, TransportError
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
 from farmesh.node.service import VERSION, NodeService
+from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
 from farmesh.p2p import libp2p_network
 from farmesh.placement import better_span, block_throughputs, blocks_that_fit, choose_span
 from farmesh.transport import Network, NetworkFactory, PeerStream
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 _GOODBYE_SECONDS = 1.0
 _NEXT_HOPS = 5  # nodes measured for next_pings
 _MIN_LIFETIME = 3.0  # seconds; upstream's floor for a record
+_LONG_STEP = 128  # rows of which a forward takes long enough to be timed
 _DEFAULT_NETWORK_RPS = 100e6 / (16 * 1024)  # tokens/s: 100 Mbit/s, hidden size 1024, 16 bit
 
 
@@ -130,7 +132,9 @@ class FarNode:
         cache = stack.make_cache(self.config.cache_tokens)
         speed = await asyncio.to_thread(measure_speed, stack, self.config.threads)
         self._info = speed.applied_to(self._info)
-        service = NodeService(self.config, self.prefix, stack, cache, self._network.transport)
+        service = NodeService(
+            self.config, self.prefix, stack, cache, self._network.transport, speed.threads
+        )
         self.service = await self._serving.enter_async_context(service)
         self._switch.service = service
 
@@ -291,6 +295,7 @@ class Speed:
     forward_rps: float  # one block, long steps
     throughput: float  # the announced figure that routing and placement weigh
     network_rps: float
+    threads: ThreadPlan  # with which they were measured
 
     def applied_to(self, info: NodeInfo) -> NodeInfo:
         return replace(
@@ -304,24 +309,38 @@ class Speed:
 
 def measure_speed(stack: BlockStack, threads: int = 0) -> Speed:
     """Time the blocks; also warms them up, since a first forward pays for lazy initialisation."""
-    if threads:
-        torch.set_num_threads(threads)
     cache = stack.make_cache(256)
-    blocks = len(stack.span)
+    before = torch.get_num_threads()
+    taken: dict[tuple[int, int], float] = {}
 
-    def rate(tokens: int, repeats: int) -> float:
-        hidden_states = torch.zeros(1, tokens, stack.hidden_size)
-        packed = PackedBatch([Segment(0, tokens, 0, 0)], cache, stack.device)
+    def seconds(rows: int, count: int) -> float:
+        """The least of some forwards: others' work only adds to it."""
+        torch.set_num_threads(count)
+        hidden_states = torch.zeros(1, rows, stack.hidden_size)
+        packed = PackedBatch([Segment(0, rows, 0, 0)], cache, stack.device)
         stack.forward(hidden_states, stack.span, packed)
-        started = time.perf_counter()
-        for _ in range(repeats):
+        runs = []
+        for _ in range(6 if rows < _LONG_STEP else 2):
+            started = time.perf_counter()
             stack.forward(hidden_states, stack.span, packed)
-        return repeats * tokens * blocks / (time.perf_counter() - started)
+            runs.append(time.perf_counter() - started)
+        taken[rows, count] = min(runs)
+        return min(runs)
 
-    inference, forward = rate(1, 8), rate(128, 2)
+    most = 1 if stack.device.type != "cpu" else threads or before
+    with alone_on_this_machine():
+        plan = plan_threads(most, seconds)
+    torch.set_num_threads(before)
+    logger.info("threads for ticks of %s rows: %s", ROWS, plan.threads)
+
+    blocks = len(stack.span)
+    inference, forward = (
+        rows * blocks / taken[rows, count]
+        for rows, count in ((ROWS[0], plan.threads[0]), (ROWS[-1], plan.threads[-1]))
+    )
     # Upstream's rule: a random request enters in the middle of a span on average.
     throughput = min(forward / ((blocks + 1) / 2), _DEFAULT_NETWORK_RPS)
-    return Speed(inference, forward, throughput, _DEFAULT_NETWORK_RPS)
+    return Speed(inference, forward, throughput, _DEFAULT_NETWORK_RPS, plan)
 
 
 def _log_progress(done: int, total: int) -> None:

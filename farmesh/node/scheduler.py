@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +23,20 @@ from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import Extent, KVCache, Move, OutOfPages
 from farmesh.node.session import NodeSession
-from farmesh.wire import CODE_BUSY, CODE_EVICTED
+from farmesh.node.threads import ThreadPlan
+from farmesh.wire import CODE_BUSY, CODE_EVICTED, CODE_INTERNAL
+
+logger = logging.getLogger(__name__)
 
 _LIVE_SECONDS = 0.5  # a session that decoded this recently will decode again soon
-_PREFILL_SHARE = 0.5  # prefill beside decodes may lengthen a tick by this much of a decode tick
+# Each prompt that waits may lengthen a tick beside decodes by this much of a decode tick: one
+# newcomer is hardly noticed, and many do not wait for one another while few are served.
+_PREFILL_SHARE = 0.5
 _MIN_PREFILL = 8  # tokens of prefill a tick beside decodes, however slow
 _SMOOTHING = 0.2  # weight of the newest observation
-
+# Ticks this short run on the event loop itself: handing them to a thread and back costs two
+# wake-ups, and nothing on a node is in more of a hurry than they are.
+_INLINE_SECONDS = 0.005
 
 _IDLE_SECONDS = 1.0  # ... and one that had no work for this long gives way to those that have
 
@@ -124,12 +132,20 @@ class TickTimes:
             beyond = max(0.0, seconds - (self._decode or 0.0))
             self._prefill_token = _smooth(self._prefill_token, beyond / prefill)
 
-    def prefill_beside_decodes(self, most: int) -> int:
-        """Tokens of prefill that keep a tick short for those who decode, ``most`` at the most."""
+    def is_short(self, slices: Sequence[Slice]) -> bool:
+        """Whether a tick of these will be over before a thread would be worth its while."""
+        decodes = all(item.work.is_decode for item in slices)
+        return decodes and self._decode is not None and self._decode < _INLINE_SECONDS
+
+    def prefill_beside_decodes(self, prompts: int, most: int) -> int:
+        """Tokens of prefill that keep a tick short for those who decode.
+
+        ``prompts`` is how many wait; each may have ``most`` tokens a tick at the most.
+        """
         if not self._decode or not self._prefill_token:
-            return most
+            return prompts * most
         affordable = int(_PREFILL_SHARE * self._decode / self._prefill_token)
-        return min(most, max(_MIN_PREFILL, affordable))
+        return prompts * min(most, max(_MIN_PREFILL, affordable))
 
 
 def _smooth(old: float | None, new: float) -> float:
@@ -147,7 +163,7 @@ class Scheduler:
         max_batch_tokens: int = 512,
         prefill_tokens_beside_decodes: int = 64,
         max_waiting: int = 64,
-        threads: int = 0,
+        threads: ThreadPlan | None = None,
     ) -> None:
         self._stack = stack
         self._cache = cache
@@ -157,11 +173,9 @@ class Scheduler:
         self._works: list[Work] = []
         self._sessions: dict[int, NodeSession] = {}
         self._wakeup = asyncio.Event()
-        self._last_decode = -1e9
         self._times = TickTimes()
-        self._executor = ThreadPoolExecutor(
-            1, "farmesh-blocks", initializer=_set_threads, initargs=(threads,)
-        )
+        self._threads = threads or ThreadPlan()
+        self._executor = ThreadPoolExecutor(1, "farmesh-blocks")
         self._task: asyncio.Task[None] | None = None
         self.tokens_computed = 0  # over all sessions, each block span once; tests count on it
         self.ticks = 0
@@ -175,7 +189,16 @@ class Scheduler:
 
     async def __aenter__(self) -> Scheduler:
         self._task = asyncio.create_task(self._loop(), name="farmesh-scheduler")
+        self._task.add_done_callback(self._on_end)
         return self
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        """A bug ended the loop: say so and fail what waits, rather than hang for ever."""
+        if task.cancelled() or task.exception() is None:
+            return
+        logger.error("The scheduler ended", exc_info=task.exception())
+        for work in list(self._works):
+            self._finish(work, RemoteError(CODE_INTERNAL, "the node met an internal error"))
 
     async def __aexit__(
         self,
@@ -234,6 +257,8 @@ class Scheduler:
             RemoteError: ``busy``, no cache came free within ``alloc_timeout`` seconds, or
                 ``evicted``, the session's pages went to an older one.
         """
+        if self._task is None or self._task.done():
+            raise RemoteError(CODE_INTERNAL, "the node met an internal error")
         waiting = sum(1 for work in self._works if work.session.starved)
         if waiting >= self._max_waiting:
             raise RemoteError(CODE_BUSY, "the node's queue for cache is full; try again later")
@@ -260,10 +285,14 @@ class Scheduler:
                 await self._sleep()
                 continue
             groups = self._pack(slices)
-            loop = asyncio.get_running_loop()
+            inline = self._times.is_short(slices)
             started = time.perf_counter()
             try:
-                outputs = await loop.run_in_executor(self._executor, self._run, moves, groups)
+                if inline:
+                    outputs = self._run(moves, groups)
+                else:
+                    loop = asyncio.get_running_loop()
+                    outputs = await loop.run_in_executor(self._executor, self._run, moves, groups)
             except Exception as error:  # noqa: BLE001 - these works fail, the node lives on
                 for work in {id(s.work): s.work for s in slices}.values():
                     self._finish(work, error)
@@ -272,6 +301,8 @@ class Scheduler:
             self._times.observe(slices, time.perf_counter() - started)
             for (_, _, group), output in zip(groups, outputs, strict=True):
                 self._scatter(group, output)
+            if inline:
+                await asyncio.sleep(0)  # answers leave, and what arrived meanwhile is read
 
     async def _sleep(self) -> None:
         """Wait for news; with starved works in the queue look again soon (their deadlines)."""
@@ -287,11 +318,12 @@ class Scheduler:
 
     def _plan(self) -> tuple[list[Slice], list[Move]]:
         now = time.monotonic()
+        prompts = [work for work in self._works if not work.is_decode]
         planned = plan_tick(
             self._works,
             max_tokens=self._max_batch_tokens,
-            prefill_tokens=self._times.prefill_beside_decodes(self._prefill_tokens),
-            decodes_live=now - self._last_decode < _LIVE_SECONDS,
+            prefill_tokens=self._times.prefill_beside_decodes(len(prompts), self._prefill_tokens),
+            decodes_live=bool(prompts) and self._somebody_decodes(prompts, now),
         )
         slices: list[Slice] = []
         moves: list[Move] = []
@@ -308,9 +340,21 @@ class Scheduler:
                     busy = RemoteError(CODE_BUSY, "the node's cache is full; try again later")
                     self._finish(item.work, busy)
         slices = [item for item in slices if not item.work.result.done()]
-        if any(item.work.is_decode for item in slices):
-            self._last_decode = now
+        for item in slices:
+            if item.work.is_decode:
+                item.work.session.last_decoded = now
         return slices, moves
+
+    def _somebody_decodes(self, prompts: Iterable[Work], now: float) -> bool:
+        """Whether a reply is being made whose next step is on its way here.
+
+        Not those whose sessions are gone, or have a new prompt of their own.
+        """
+        prefilling = {id(work.session) for work in prompts}
+        return any(
+            now - session.last_decoded < _LIVE_SECONDS and id(session) not in prefilling
+            for session in self._sessions.values()
+        )
 
     def _reserve(self, item: Slice, moves: list[Move]) -> None:
         """Pages for one slice; idle sessions give way, oldest use first, then younger waiters.
@@ -401,6 +445,7 @@ class Scheduler:
                 for item in group
             ]
             hidden_states = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+            _use_threads(self._threads.for_rows(packed.tokens))
             outputs.append(self._stack.forward(hidden_states, span, packed))
         return outputs
 
@@ -427,6 +472,7 @@ def _segment(row: int, item: Slice, extent: Extent) -> Segment:
     return Segment(row, item.tokens, extent.base, item.work.position + item.work.done)
 
 
-def _set_threads(threads: int) -> None:
-    if threads:
+def _use_threads(threads: int | None) -> None:
+    """For the calling thread; a change makes torch forget some of what it prepared."""
+    if threads is not None and threads != torch.get_num_threads():
         torch.set_num_threads(threads)

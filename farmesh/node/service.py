@@ -21,6 +21,7 @@ from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import KVCache
 from farmesh.node.scheduler import Scheduler, Superseded
 from farmesh.node.session import NodeSession
+from farmesh.node.threads import ThreadPlan
 from farmesh.transport import PeerStream, Transport
 from farmesh.wire import (
     CODE_BUSY,
@@ -53,6 +54,7 @@ class NodeService:
         stack: BlockStack,
         cache: KVCache,
         transport: Transport,
+        threads: ThreadPlan | None = None,
     ) -> None:
         self._config = config
         self._prefix = prefix
@@ -71,7 +73,7 @@ class NodeService:
             max_batch_tokens=config.max_batch_tokens,
             prefill_tokens_beside_decodes=config.prefill_tokens_beside_decodes,
             max_waiting=config.max_queued_sessions,
-            threads=config.threads,
+            threads=threads,
         )
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class NodeSession:
         self.epoch = 0
         self.opened = time.monotonic()
         self.last_used = self.opened
+        self.last_decoded = -math.inf  # when a one-token step of it was planned
         self.detached_at: float | None = None  # when its stream dropped; None: attached
         self.starved = False  # its work waits for cache
         self.superseded: Callable[[], None] = lambda: None  # called when a newer epoch arrives

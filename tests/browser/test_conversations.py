@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import App, Tab
+from tests.browser.conftest import MODEL_SECONDS, App, Tab
 
 
 def titles(tab: Tab) -> list[str]:
@@ -47,6 +51,31 @@ def test_conversations_are_listed_named_searched_and_deleted(tab: Tab) -> None:
     tab.until(lambda: titles(tab) == ["What is a hop?"] and tab.users == [])
 
 
+def test_question_before_deleting_stays_until_it_is_answered(tab: Tab) -> None:
+    """The list was drawn anew under the hand: the second click on Delete asked once more."""
+    tab.send("What is a block?")
+    tab.wait_idle(replies=1)
+    tab.until(lambda: len(titles(tab)) == 1)
+    elsewhere = """() => {
+      const list = JSON.parse(localStorage.getItem("farmesh.chats"));
+      localStorage.setItem("farmesh.chats", JSON.stringify([...list, {...list[0], id: "another"}]));
+      dispatchEvent(new StorageEvent("storage", {key: "farmesh.chats"}));
+    }"""
+    row = tab.page.locator("#fm-chat-list li").first
+    more(tab, 0, "Delete")
+    tab.page.evaluate(elsewhere)  # another tab of this person has kept a chat
+    sure = tab.page.get_by_role("button", name="Really delete?")
+    expect(sure).to_be_visible()
+    tab.page.keyboard.press("Escape")  # not now
+    expect(sure).to_be_hidden()
+    expect(row.locator("summary")).to_be_focused()
+    expect(row).to_be_visible()
+    assert len(titles(tab)) == 2, "the list never showed what the other tab did"
+    more(tab, 0, "Delete")
+    sure.click()
+    tab.until(lambda: len(titles(tab)) == 1)
+
+
 def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
     """gradio#10559: a restart of the app lost every conversation."""
     tab.send("What is a span?")
@@ -63,6 +92,18 @@ def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
     tab.until(lambda: tab.bots == reply)
     tab.send("And a hop?")
     tab.wait_idle(replies=2)
+
+
+def test_reply_that_ends_after_one_has_left_is_kept(tab: Tab) -> None:
+    """Whoever went to another chat in mid-reply lost that reply with the app's next start."""
+    tab.make_replies_long(tokens=120)
+    tab.send("Tell me about blocks.")
+    tab.wait_growing(10)
+    tab.page.locator("#fm-new").click()
+    tab.until(lambda: tab.users == [])
+    kept = """() => Object.entries(localStorage).filter(([key]) => key.startsWith("farmesh.chat."))
+      .map(([, text]) => JSON.parse(text).messages.map(m => m.role).join(" "))"""
+    tab.until(lambda: tab.page.evaluate(kept) == ["user assistant"], 30)
 
 
 def test_system_prompt_belongs_to_its_chat(tab: Tab) -> None:
@@ -172,7 +213,33 @@ def test_swarm_is_drawn(tab: Tab) -> None:
     expect(tab.page.locator("#fm-swarm .used")).to_have_count(2, timeout=6000)
     tab.stop_button.click()
     tab.page.locator(".fm-join summary").click()
-    expect(tab.page.locator(".fm-join code")).to_contain_text("farmesh serve")
+    expect(tab.page.locator(".fm-join")).to_contain_text("listens on this machine only")
+
+
+def test_command_that_is_copied_adds_a_node(tab: Tab, project: Path) -> None:
+    """It lacked the model's name in the swarm, and a node started so served another one."""
+    tab.page.locator(".fm-join summary").click()
+    command = tab.page.locator(".fm-join pre code").inner_text()
+    assert "--prefix" in command
+    assert "--peers /ip4/127.0.0.1/" in command
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    node = subprocess.Popen(
+        [*shlex.split(command), "--name", "guest", "--exit-with-stdin"],
+        cwd=project,
+        env={**os.environ, "PATH": binaries, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        expect(tab.page.locator("#fm-swarm .fm-nodes b", has_text="guest")).to_be_visible(
+            timeout=MODEL_SECONDS
+        )
+    finally:
+        node.communicate(timeout=30)  # closes its stdin: it says goodbye and ends
+    expect(tab.page.locator("#fm-swarm .fm-nodes li:not(.offline)")).to_have_count(
+        2, timeout=MODEL_SECONDS
+    )
 
 
 def test_phone(person: Callable[..., BrowserContext], app: App) -> None:

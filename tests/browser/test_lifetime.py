@@ -27,7 +27,7 @@ def test_page_opens_before_the_swarm_is_there_and_ends_with_open_tabs(
             break
         except httpx.HTTPError:
             time.sleep(0.1)
-    assert httpx.get(f"{app.url}/healthz").status_code == 503
+    assert httpx.get(f"{app.url}/readyz").status_code == 503
     page = context.new_page()
     page.goto(app.url)
     box = page.locator("#fm-box textarea")

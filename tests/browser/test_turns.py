@@ -244,3 +244,26 @@ def test_same_seed_same_text(tab: Tab) -> None:
         tab.page.locator("#fm-new").click()
         tab.until(lambda: tab.users == [])
     assert replies[0] == replies[1]
+
+
+def test_newest_text_stays_in_sight_until_somebody_scrolls_up(tab: Tab) -> None:
+    """Text that grew between two scrolls was taken for a person who had scrolled up."""
+    at_end = """() => { const log = document.getElementById("fm-log");
+      return log.scrollHeight - log.scrollTop - log.clientHeight < 60; }"""
+    for number in range(1, 4):
+        tab.send(f"{number}. " + "One two three four five six seven eight nine ten. " * 12)
+        tab.wait_idle(replies=number)
+        tab.until(lambda: tab.page.evaluate(at_end))
+        tab.page.wait_for_timeout(300)
+        assert tab.page.evaluate(at_end)
+    tab.make_replies_long(tokens=400)
+    tab.send("Tell me everything.")
+    tab.wait_growing(60)
+    tab.page.locator("#fm-log").hover()
+    tab.page.mouse.wheel(0, -600)
+    tab.wait_growing(len(tab.live) + 200)
+    assert not tab.page.evaluate(at_end), "the page took the reader back down"
+    tab.send("And more?")  # now they want to see it
+    tab.until(lambda: tab.page.evaluate(at_end))
+    tab.stop_button.click()
+    tab.wait_idle()

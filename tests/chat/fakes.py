@@ -32,6 +32,9 @@ ROUTE = Route((Hop("QmFirst", Span(0, 4)), Hop("QmSecond", Span(4, 8))))
 class FakeTokenizer:
     """Bytes are tokens; the template marks roles with one control character each."""
 
+    def __len__(self) -> int:
+        return END + 1
+
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         parts = text.split("\x03")
         ids: list[int] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from chat import controls, paint
@@ -34,7 +36,7 @@ def view(**changes: object) -> ChatView:
 
 def test_everything_that_people_and_nodes_write_is_escaped() -> None:
     """health pages showed the names of strangers' nodes as markup."""
-    node = NodeInfo("Qm" + EVIL, Span(0, 2), NodeState.ONLINE, 1.0, public_name=EVIL)
+    node = NodeInfo("Qm" + EVIL, Span(0, 2), NodeState.ONLINE, 1.0, public_name=EVIL, version=EVIL)
     drawn = [
         block_map(SwarmSnapshot("x", 4, (node,)), join=EVIL),
         paint.notice(view(notice=Notice(EVIL))),
@@ -58,6 +60,28 @@ def test_block_map_shows_gaps_and_redundancy() -> None:
     assert "4 blocks; nobody serves block 3" in html
 
 
+def test_gap_says_what_would_fill_it() -> None:
+    """A page that only waits tells nobody what is missing."""
+    node = NodeInfo("a", Span(0, 3), NodeState.ONLINE, 1.0, version="0.1.0")
+    join = "python -m farmesh serve models/x --prefix x --peers /ip4/127.0.0.1/tcp/1/p2p/Qm"
+    html = block_map(SwarmSnapshot("x", 8, (node,)), join=join)
+    assert "Nobody serves blocks 3 to 7." in html
+    assert f"{join} --blocks 3:8" in html
+    assert "v0.1.0" in html
+    whole = block_map(SwarmSnapshot("x", 3, (node,)), join=join)
+    assert "fm-wanted" not in whole
+
+
+def test_add_a_node_says_who_can_join() -> None:
+    """The command was given without saying that no other machine reaches this swarm."""
+    here = block_map(SwarmSnapshot("x", 8), join="serve --peers /ip4/127.0.0.1/tcp/1/p2p/Qm")
+    open_ = block_map(SwarmSnapshot("x", 8), join="serve --peers /ip4/192.0.2.2/tcp/1/p2p/Qm")
+    assert "on this machine only" in here
+    assert "0.0.0.0" in here
+    assert "on this machine only" not in open_
+    assert "model&#39;s files" in open_
+
+
 def test_a_thousand_blocks_are_still_a_map() -> None:
     html = block_map(SwarmSnapshot("x", 1000, ()))
     assert html.count("<i ") <= 64
@@ -67,6 +91,11 @@ def test_a_thousand_blocks_are_still_a_map() -> None:
 def test_headline_names_what_is_wrong() -> None:
     backend = ready_backend(FakeClient())
     assert headline(backend) == ("Looking for nodes", "wait")
+    backend.ready_since = time.monotonic() - 60
+    assert headline(backend) == ("Nobody serves Fake", "bad")
+    # Our own node is known to be gone long before its record in the DHT expires.
+    backend.trouble = "node-1 is being started again"
+    assert headline(backend) == ("node-1 is being started again", "wait")
 
 
 def test_meter_warns_at_eighty_percent_and_tells_who_left() -> None:

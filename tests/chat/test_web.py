@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from chat import ui, web
-from chat.security import LOOPBACK, PERSON_COOKIE, Guard, person_of
+from chat.security import PERSON_COOKIE, Guard, person_of
 from chat.settings import ChatSettings
 from chat.store import ChatStore, new_id
 from tests.chat.fakes import FakeClient, ready_backend
@@ -29,7 +29,7 @@ async def http(store: ChatStore) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     web.add_routes(app, store)
     ui.mount(app, ui.build(store, ui.PageOptions("Fake")))
-    guard = Guard(app, hosts=LOOPBACK, head=web.HEAD, body=web.BODY)
+    guard = Guard(app, head=web.HEAD, body=web.BODY)
     transport = httpx.ASGITransport(app=guard)
     async with httpx.AsyncClient(transport=transport, base_url=HOME) as client:
         yield client
@@ -123,12 +123,6 @@ async def test_browser_brings_a_chat_back_once(http: httpx.AsyncClient, store: C
     for wrong in ([], {}, {"messages": "x"}, {"messages": [{"role": "system", "text": ""}]}):
         answer = await http.post(f"/farmesh/chat/{new_id()}", json=wrong)
         assert answer.status_code == 400
-
-
-async def test_health_says_what_is_missing(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/healthz")
-    assert answer.status_code == 503
-    assert answer.json()["status"] == "Looking for nodes"
 
 
 async def test_every_action_of_the_page_is_private(http: httpx.AsyncClient) -> None:

@@ -24,6 +24,7 @@ import pytest
 import torch
 
 import farmesh.client
+import farmesh.model
 import farmesh.node.node
 import farmesh.node.scheduler
 from farmesh.checkpoint import Checkpoint
@@ -31,6 +32,7 @@ from farmesh.core import Span, TokenGenerated
 from farmesh.inprocess import Faults
 from farmesh.model import Stem
 from farmesh.node.blocks import BlockStack
+from farmesh.node.threads import ThreadPlan
 from farmesh.session import InferenceSession
 from tests.farmesh.harness import Reply, Swarm, banned, greedy, service
 from tests.models import Oracle
@@ -128,7 +130,7 @@ def _stack(checkpoint: Checkpoint, span: Span, device: torch.device, dtype: torc
 @contextlib.contextmanager
 def simulated_time() -> Iterator[None]:
     """The engine's clocks, threads and loading are replaced, for as long as this lasts."""
-    speed = farmesh.node.node.Speed(1000.0, 1000.0, 1000.0, 1000.0)
+    speed = farmesh.node.node.Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("farmesh.") and getattr(module, "time", None) is real_time:
@@ -139,6 +141,8 @@ def simulated_time() -> Iterator[None]:
         patch.setattr(farmesh.client, "Checkpoint", partial(_checkpoint, side="client"))
         patch.setattr(farmesh.client, "Stem", _stem)
         patch.setattr(farmesh.client, "_PUSH_SECONDS", -1e9)
+        for owner in (farmesh.node.scheduler, farmesh.model):
+            patch.setattr(owner, "_INLINE_SECONDS", 0.0)  # computing takes simulated time
         patch.setattr(farmesh.node.node, "BlockStack", _stack)
         patch.setattr(farmesh.node.node, "measure_speed", lambda *_: speed)
         yield

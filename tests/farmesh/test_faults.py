@@ -30,6 +30,7 @@ from tests.farmesh.harness import (
     Swarm,
     banned,
     generate,
+    generate_until,
     greedy,
     service,
     swarm_of,
@@ -688,6 +689,48 @@ async def test_without_extensions_the_client_relays_and_never_mixes_up_replies(
                 await asyncio.gather(task, return_exceptions=True)
                 reply = await generate(session, ids, greedy(5))
                 assert reply.tokens == oracle.greedy(ids, 5)
+
+
+@simulated
+@pytest.mark.parametrize("ignores", [True, False], ids=["like Petals 2.2", "like Petals 2.3"])
+async def test_a_node_that_cannot_rewind_is_found_out(
+    checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch, ignores: bool
+) -> None:
+    """Prevents wrong text, without any error, from nodes that ignore start_from_position."""
+    from farmesh.node.service import NodeService
+
+    reply, compute = NodeService._reply, NodeService._compute
+
+    def anonymous(self: NodeService, *arguments: Any) -> StepReply:
+        return StepReply(reply(self, *arguments).hidden_states)
+
+    async def deaf(self: NodeService, session: Any, step: Any) -> Any:
+        metadata = replace(step.metadata, start_from_position=None)
+        return await compute(self, session, replace(step, metadata=metadata))
+
+    monkeypatch.setattr(NodeService, "_reply", anonymous)
+    if ignores:
+        monkeypatch.setattr(NodeService, "_compute", deaf)
+    async with swarm_of(checkpoint, "a=0:2 b=2:4") as swarm:
+        for name in ("a", "b"):
+            node = swarm.nodes[name]
+            assert node._info is not None
+            node._info = replace(node._info, extensions=frozenset())
+            swarm.set_record(name, extensions=frozenset())
+        client = await swarm.client()
+        async with client.session() as session:
+            first = await generate(session, prompt_of(12), greedy(6))
+            follow = [*prompt_of(12), *first.tokens, 5, 6, 7]
+            again = await generate(session, follow, greedy(6))  # nothing to take back yet
+            assert again.finished.stats.reused_tokens == len(follow) - 4
+            edited = [*prompt_of(12)[:9], 8, 9]
+            changed = await generate(session, edited, greedy(6))
+            assert changed.tokens == oracle.greedy(edited, 6)
+            assert changed.finished.stats.reused_tokens == (0 if ignores else 9)
+            await generate_until(session, follow, greedy(50), TokenGenerated)  # stopped
+            after = await generate(session, edited, greedy(6))
+            assert after.tokens == oracle.greedy(edited, 6)
+        assert set(client._rewinds.values()) == {not ignores}
 
 
 @simulated

@@ -21,7 +21,8 @@ from transformers import (
 )
 
 from farmesh.core import SamplingParams
-from farmesh.sampling import SamplingRow, choose_tokens, uniform
+from farmesh.errors import InvalidSampling
+from farmesh.sampling import SamplingRow, choose_tokens, token_logprobs, uniform
 
 VOCAB = 24
 
@@ -209,3 +210,33 @@ def test_the_callers_logits_are_not_changed_by_penalties() -> None:
     logits = torch.tensor([[2.0, 1.9]])
     choose_tokens(logits, [row(0, [0], temperature=0.0, presence_penalty=2.0)])
     assert torch.equal(logits, torch.tensor([[2.0, 1.9]]))
+
+
+def test_logprobs_are_the_models_own() -> None:
+    """Prevents reporting the distribution that was drawn from: a greedy one says 0 for every token.
+
+    Also prevents a row that did not ask from changing what its neighbour is told.
+    """
+    logits = torch.randn(3, VOCAB)
+    rows = [
+        row(0.3, [1, 1], 0, temperature=0.2, frequency_penalty=2.0, logprobs=2),
+        row(0.3),
+        row(0.0, temperature=0.0, logprobs=0),
+    ]
+    tokens = choose_tokens(logits, rows)
+    first, second, third = token_logprobs(logits, tokens, rows)
+    expected = torch.log_softmax(logits, dim=-1)
+    assert first is not None
+    assert first.chosen == pytest.approx(float(expected[0, tokens[0]]), abs=1e-6)
+    assert [token for token, _ in first.likeliest] == expected[0].topk(2).indices.tolist()
+    assert second is None
+    assert third is not None
+    assert third.likeliest == ()
+    assert third.chosen < 0
+
+
+@pytest.mark.parametrize("wrong", [-1, 21, True, 1.0])
+def test_logprobs_out_of_range_are_refused(wrong: Any) -> None:
+    """Prevents a request that sorts the whole vocabulary for every token."""
+    with pytest.raises(InvalidSampling, match="logprobs"):
+        SamplingParams(logprobs=wrong)

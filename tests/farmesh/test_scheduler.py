@@ -46,17 +46,19 @@ def test_prefill_beside_decodes_is_bounded() -> None:
 def test_prefill_beside_decodes_fits_the_machine() -> None:
     """Prevents gaps of many steps where a token of prefill costs much against a decode tick."""
     times = TickTimes()
-    assert times.prefill_beside_decodes(64) == 64  # nothing known yet
+    assert times.prefill_beside_decodes(1, 64) == 64  # nothing known yet
     times.observe([Slice(work(1), 1)], 0.010)
     times.observe([Slice(work(512), 512)], 0.010 + 512 * 0.0005)
-    assert times.prefill_beside_decodes(64) == 10
-    assert times.prefill_beside_decodes(4) == 4
+    assert times.prefill_beside_decodes(1, 64) == 10
+    assert times.prefill_beside_decodes(1, 4) == 4
     slow, fast = TickTimes(), TickTimes()
     for observed, token in ((slow, 0.01), (fast, 0.000_01)):
         observed.observe([Slice(work(1), 1)], 0.010)
         observed.observe([Slice(work(512), 512)], 0.010 + 512 * token)
-    assert slow.prefill_beside_decodes(64) == 8  # long prompts still move
-    assert fast.prefill_beside_decodes(64) == 64
+    assert slow.prefill_beside_decodes(1, 64) == 8  # long prompts still move
+    assert fast.prefill_beside_decodes(1, 64) == 64
+    # Prevents sixteen newcomers from waiting for one another while few streams run.
+    assert times.prefill_beside_decodes(8, 64) == 80
 
 
 def test_short_prompts_overtake_and_the_oldest_still_moves() -> None:

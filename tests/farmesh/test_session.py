@@ -450,3 +450,20 @@ async def test_a_prefill_counts_what_was_reused(checkpoint: Path) -> None:
             assert reply.of(PrefillProgress)[0].reused == 10
             assert reply.finished.stats.reused_tokens == 10
             assert not reply.of(RouteFound)
+
+
+@simulated
+async def test_a_session_takes_the_shortest_limit_of_its_route(
+    checkpoint: Path, oracle: Oracle
+) -> None:
+    """Prevents "nobody serves these blocks" from nodes whose sessions must be shorter."""
+    async with swarm_of(checkpoint, "a=0:2 b=2:4", cache_tokens=64) as swarm:
+        client = await swarm.client()
+        async with client.session() as session:
+            assert session.max_length > 64
+            reply = await generate(session, prompt_of(40), greedy(100))
+            assert reply.tokens == oracle.greedy(prompt_of(40), 24)
+            assert reply.finished.reason is FinishReason.CONTEXT_FULL
+            assert session.max_length == 64
+            with pytest.raises(ContextOverflow):
+                await generate(session, prompt_of(64), greedy(1))

@@ -507,6 +507,26 @@ def test_errors_keep_their_code_through_upstreams_wrapping() -> None:
     assert wire.parse_error("KeyError('x')") == ("unknown", "KeyError('x')")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Could not allocate 131072 bytes immediately: out of memory",
+        "Could not allocate 131072 within 5.0 seconds",
+        "Could not allocate 131072 (timeout=5.0)",
+        "Server's attention cache is full, failed to allocate 131072 bytes in 5.0 seconds",
+    ],
+)
+def test_a_full_node_of_upstream_is_busy_not_lost(text: str) -> None:
+    """Prevents Petals nodes from being banned for minutes because others hold their cache."""
+    assert wire.parse_error(text) == (wire.CODE_BUSY, text)
+
+
+def test_a_node_of_upstream_that_can_never_hold_a_session_is_not_waited_for() -> None:
+    """Prevents waiting for cache that a Petals node does not have at all."""
+    text = "Could not allocate 131072 bytes, max cache size = 65536 bytes"
+    assert wire.parse_error(text) == ("unknown", text)
+
+
 @given(st.text())
 def test_any_error_text_is_cut_to_a_bounded_code_and_sentence(text: str) -> None:
     """Prevents a peer's megabyte of error text from reaching a page."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -20,15 +21,14 @@ PREFIX = "_test-swarm"
 READY_SECONDS = 90.0
 
 
-class Peer:
+class Command:
     """One running command; its session id finds all that it started."""
 
-    def __init__(self, *arguments: str) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    def __init__(self, *command: str, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "farmesh", *arguments, "--exit-with-stdin"],
+            command,
             cwd=PROJECT,
-            env=environment,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.PIPE,  # closed with this process, however it ends
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -51,20 +51,20 @@ class Peer:
     def session_id(self) -> int:
         return self.process.pid
 
-    def address(self) -> str:
-        """Wait until the peer says that it is ready."""
+    def wait_for(self, pattern: str) -> str:
+        """Wait for output that matches; the match, or its first group.
+
+        Nothing is read twice: a later call looks at later lines.
+        """
         deadline = time.monotonic() + READY_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
                 line = self._lines.get(timeout=left)
                 if line is None:
                     break
-                if line.startswith("/ip"):
-                    return line
+                if found := re.search(pattern, line):
+                    return found.group(1 if found.re.groups else 0)
         pytest.fail("a peer did not start:\n" + "".join(self.output))
-
-    def peer_id(self) -> str:
-        return self.address().rpartition("/")[2]
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -87,9 +87,24 @@ class Peer:
                 self.process.stdout.close()
 
 
-def of_session(session_id: int) -> list[str]:
-    """What still runs of a session: command lines of its processes."""
-    found = []
+class Peer(Command):
+    """``python -m farmesh`` with these arguments."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = (sys.executable, "-m", "farmesh", *arguments, "--exit-with-stdin")
+        super().__init__(*command, OMP_NUM_THREADS="1")
+
+    def address(self) -> str:
+        """Wait until the peer says that it is ready."""
+        return self.wait_for(r"^/ip\S+$")
+
+    def peer_id(self) -> str:
+        return self.address().rpartition("/")[2]
+
+
+def of_session(session_id: int) -> dict[int, str]:
+    """What still runs of a session: process ids and their command lines."""
+    found = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
@@ -97,11 +112,11 @@ def of_session(session_id: int) -> list[str]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             state, session = fields[0], int(fields[3])
             if session == session_id and state != "Z":
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
     return found
 
 
-def wait_until_gone(session_id: int, seconds: float = 10.0) -> list[str]:
+def wait_until_gone(session_id: int, seconds: float = 10.0) -> dict[int, str]:
     """What is left of a session after a while."""
     deadline = time.monotonic() + seconds
     while (left := of_session(session_id)) and time.monotonic() < deadline:

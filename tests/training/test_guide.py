@@ -1,6 +1,7 @@
 """The shipped model: small enough, whole, and able to say hello."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.modeling_utils import PreTrainedModel
 
 from training.evaluate import Case, Speaker, run_cases
-from training.sampling import Sampling
+from training.sampling import DEFAULTS, Sampling
 
-GUIDE = Path(__file__).parents[2] / "models" / "guide"
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "models" / "guide"
 MOST_BYTES = 10_000_000
 
 
@@ -35,6 +37,17 @@ def test_blocks_are_enough_for_spans_and_the_context_for_a_chat() -> None:
     assert config["architectures"] == ["LlamaForCausalLM"]
     assert config["num_hidden_layers"] >= 6
     assert config["max_position_embeddings"] >= 1024
+
+
+def test_catalogue_and_model_draw_replies_in_the_way_that_evaluates_best() -> None:
+    """The page takes the catalogue's sampling, transformers the model's: neither may drift."""
+    catalogue = tomllib.loads((ROOT / "configs/models.toml").read_text("utf-8"))["guide"]
+    own = json.loads((GUIDE / "generation_config.json").read_text("utf-8"))
+    best = (DEFAULTS.temperature, DEFAULTS.top_p)
+    assert (own["temperature"], own["top_p"]) == best
+    sampling = catalogue["sampling"]
+    assert (sampling["temperature"], sampling.get("top_p", 1.0)) == best
+    assert sampling["max_new_tokens"] == own["max_new_tokens"]
 
 
 def test_chat_template_renders_all_roles(tokenizer: PreTrainedTokenizerFast) -> None:

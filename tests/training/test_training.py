@@ -1,16 +1,33 @@
 """The training code: labels, batches, resuming; and the judge of the evaluation."""
 
+import random
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import pytest
 import torch
+from transformers import AttentionInterface, AutoModelForCausalLM
 
+from training.card import command, origin
 from training.evaluate import Case, is_broken, is_right, load_cases
-from training.make_guide import get_tokenizer
+from training.make_guide import command_line, get_tokenizer
+from training.model import new_model
 from training.text.dialogues import BY_NAME, dialogues
 from training.text.refusals import ANSWERS
 from training.tokenizer import load_tokenizer
-from training.train import IGNORED, Plan, Run, batches, encode, learning_rate
+from training.train import (
+    IGNORED,
+    SHORT_ROW,
+    Batch,
+    Plan,
+    Run,
+    batch_loss,
+    batches,
+    cpu_attention,
+    encode,
+    learning_rate,
+)
 
 GUIDE = Path(__file__).parents[2] / "models" / "guide"
 
@@ -23,6 +40,45 @@ def test_encoding_is_the_chat_template_and_labels_are_the_guides_words() -> None
         spoken = tokenizer.decode([label for label in labels if label != IGNORED])
         expected = [m["content"].strip() + "<|end|>" for m in messages if m["role"] == "assistant"]
         assert "".join(expected).startswith(spoken)
+
+
+def test_cutting_takes_only_the_tails_of_fixed_answers() -> None:
+    """A cut that reached a person's words or a remembered name would teach to stop in mid reply."""
+    tokenizer = load_tokenizer(GUIDE)
+    answer = BY_NAME["what_node"].answer
+    told = "Got it: your dog is called Rex, your cat is called Zo and your name is Anna."
+    chat = [("user", "what is a node"), ("assistant", answer), ("user", "my dog is Rex ..."),
+            ("assistant", told)]  # fmt: skip
+    messages = [{"role": role, "content": text} for role, text in chat]
+    whole, _ = encode(tokenizer, messages)
+    lengths = set()
+    for seed in range(40):
+        token_ids, labels = encode(tokenizer, messages, random.Random(seed))
+        said = tokenizer.decode(token_ids)
+        start = said.removeprefix("<|user|> what is a node<|end|><|assistant|>").split("<|user|>")[
+            0
+        ]
+        assert answer.startswith(start.removesuffix("<|end|>"))
+        assert said.endswith(f"<|user|> my dog is Rex ...<|end|><|assistant|>{told}<|end|>")
+        assert len(token_ids) == len(labels)
+        lengths.add(len(token_ids))
+    assert max(lengths) == len(whole)
+    assert len(lengths) > 5
+
+
+def test_attention_for_cpus_is_the_usual_one() -> None:
+    """Two ways by length, both without a mask: one that looked ahead would train to no use."""
+    tokenizer = load_tokenizer(GUIDE)
+    usual = new_model(tokenizer, 1)
+    AttentionInterface.register("guide_cpu", cpu_attention)
+    ours = new_model(tokenizer, 1)
+    ours.set_attn_implementation("guide_cpu")
+    for width in (12, SHORT_ROW, SHORT_ROW + 1, 200):
+        token_ids = torch.randint(5, 1500, (3, width), generator=torch.Generator().manual_seed(1))
+        batch = Batch(token_ids, token_ids)
+        torch.testing.assert_close(batch_loss(ours, batch), batch_loss(usual, batch))
+        hidden = [m.model(token_ids, use_cache=False).last_hidden_state for m in (ours, usual)]
+        torch.testing.assert_close(*hidden, rtol=1e-3, atol=1e-4)
 
 
 def test_batches_keep_to_their_size_and_are_repeatable() -> None:
@@ -54,6 +110,18 @@ def test_a_run_can_be_resumed(tmp_path: Path) -> None:
     assert (again.step, again.losses) == (2, run.losses)
 
 
+def test_a_run_may_be_lengthened_until_its_rate_falls(tmp_path: Path) -> None:
+    """A resumed run that took another course than a fresh one could not be made again."""
+    tokenizer = get_tokenizer(GUIDE, seed=1)
+    Run(tmp_path, tokenizer, Plan(steps=2, more=0, tokens=256), "cpu").train()
+    longer = Plan(steps=8, more=0, tokens=256, decay=0.5)
+    assert Run(tmp_path, tokenizer, longer, "cpu").step == 2
+    with pytest.raises(SystemExit, match="another plan"):
+        Run(tmp_path, tokenizer, replace(longer, warmup=1), "cpu")
+    with pytest.raises(SystemExit, match="another plan"):
+        Run(tmp_path, tokenizer, replace(longer, seed=8), "cpu")
+
+
 def test_judge_wants_the_right_answer_nearly_word_for_word() -> None:
     case = Case("intents", ("what is a node",), ("what_node",))
     answer = BY_NAME["what_node"].answer
@@ -81,3 +149,38 @@ def test_loops_and_garbage_are_seen() -> None:
 
 def test_there_are_enough_cases() -> None:
     assert len(load_cases()) >= 300
+
+
+def test_a_run_goes_on_from_an_earlier_guide_or_from_nothing(tmp_path: Path) -> None:
+    """A start that was not taken would throw away the hours in the earlier guide, unseen."""
+    tokenizer = load_tokenizer(GUIDE)
+    shipped = AutoModelForCausalLM.from_pretrained(GUIDE, dtype=torch.float32)
+    onward = Run(tmp_path / "onward", tokenizer, Plan(start=str(GUIDE)), "cpu").model
+    fresh = Run(tmp_path / "fresh", tokenizer, Plan(), "cpu").model
+    for name, weight in shipped.state_dict().items():
+        assert torch.equal(onward.state_dict()[name], weight)
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(fresh.state_dict()[name], shipped.state_dict()[name])
+
+
+def test_the_card_tells_of_every_run_behind_a_guide(tmp_path: Path) -> None:
+    """A card that forgot the runs before the last would make a guide look cheaper than it was."""
+    assert origin(Plan()) == "It began from nothing."
+    card = tmp_path / "README.md"
+    card.write_text("This run: 1,000 steps, 2,000 tokens. It began from nothing.", "utf-8")
+    assert "(1,000 steps, 2,000 tokens;" in origin(Plan(start=str(tmp_path)))
+    assert "had made from nothing on" in origin(Plan(start=str(tmp_path)))
+    card.write_text("This run: 30 steps, 60 tokens. Before: 1,000 steps, 2,000 tokens.", "utf-8")
+    told = origin(Plan(start=str(tmp_path)))
+    assert "(30 steps, 60 tokens;" in told
+    assert "out of earlier ones (1,000 steps, 2,000 tokens), the first from nothing" in told
+
+
+def test_the_card_gives_the_command_of_the_run() -> None:
+    """A model that nobody can make again is not ours to ship."""
+    assert command(Plan()) == "make guide"
+    assert command(Plan(steps=10, lr=0.1)) == 'make guide ARGS="--steps 10 --lr 0.1"'
+    accepted = command_line().parse_args(
+        ["--steps", "10", "--lr", "0.1", "--start", "x", "--seed", "9"]
+    )
+    assert (accepted.steps, accepted.lr, accepted.start, accepted.seed) == (10, 0.1, "x", 9)

@@ -379,18 +379,23 @@ CONCEPTS: tuple[Topic, ...] = (
     ),
     Topic(
         "status_line",
-        "The line under a reply shows the time to the first token, the tokens per second, the "
-        "number of hops, and how many tokens were reused from the cache.",
-        "Many reused tokens are good: only the rest had to be computed for this turn.",
+        "The line under a reply shows the time to the first token, the tokens per second, how many "
+        "tokens were remembered from before, and the number of hops.",
+        "Many remembered tokens are good: only the rest had to be computed for this turn.",
         simple="It tells you how fast the answer was and how many nodes helped.",
         why="It lets you see whether the swarm is doing well.",
         things=("the status line", "tokens per second", "the line under the reply", "tokens/s"),
-        plurals=("reused tokens", "the numbers below an answer", "the statistics"),
+        plurals=(
+            "remembered tokens",
+            "reused tokens",
+            "the numbers below an answer",
+            "the statistics",
+        ),
         asks=(
             "what do these numbers mean",
             "what are those figures below the answer",
             "what does tokens per second mean",
-            "what does tokens reused mean",
+            "what does remembered mean below a reply",
             "what's that line below your message",
             "explain the status line",
             "what's shown below each reply",
@@ -400,9 +405,8 @@ CONCEPTS: tuple[Topic, ...] = (
     Topic(
         "context_length",
         f"The bundled model can look back over {f.CONTEXT} tokens, roughly 700 words. Larger "
-        "models in the picker can hold much longer chats.",
-        "When a chat gets too long, open a new one in another tab, or pick a model with a longer "
-        "context.",
+        "models can hold much longer chats.",
+        "When a chat gets too long, press New chat, or pick a model with a longer context.",
         simple="I can keep about three pages in mind at once.",
         why="A model is trained for a certain length, and each token takes room in the KV cache.",
         things=("the context length", "the context window", "context", "the context size"),

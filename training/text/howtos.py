@@ -117,8 +117,8 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "requirements",
-        f"An ordinary computer is enough: no GPU and no account. You need {f.PYTHON} or newer "
-        f"and make; `{f.RUN}` installs the rest.",
+        f"An ordinary computer is enough: no GPU and no account. You need Linux, {f.PYTHON} or "
+        f"newer, and make; `{f.RUN}` installs the rest.",
         "The bundled model is under 10 MB. Larger models need more memory, which can be spread "
         "over several nodes.",
         simple="A normal laptop will do.",
@@ -148,13 +148,13 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "choose_model",
-        "Use the model picker in the page, or start the app with `--model NAME`. The choice "
-        "comes from the catalogue.",
-        f"The catalogue is `{f.MODELS_FILE}`. A larger model knows far more than I do, but its "
-        "blocks must be served by nodes with enough memory.",
-        simple="Pick another name in the list of models in the page.",
+        f"Start the app with another model: `{f.APP} --model NAME`. The names stand in "
+        f"`{f.MODELS_FILE}`.",
+        "A larger model knows far more than I do, but its blocks must be served by nodes with "
+        "enough memory.",
+        simple="Stop the app and start it again with `--model` and the model's name.",
         why="I only know this app; a larger model can talk about anything.",
-        things=("the model picker", "the models list", "the model menu"),
+        things=("the models list", "--model", "the model flag"),
         plurals=("the available models",),
         actions=(
             "choose a model",
@@ -177,7 +177,7 @@ HOWTOS: tuple[Topic, ...] = (
             "what models can i use",
             "what other models exist",
             "is there a smarter model",
-            "where is the model picker",
+            "where is the list of models",
             "are there bigger models",
             "what does the model flag do",
             "can i talk to a smarter one",
@@ -193,8 +193,8 @@ HOWTOS: tuple[Topic, ...] = (
         "add_model",
         f"Add an entry for it to `{f.MODELS_FILE}`. The checkpoint must be in the safetensors "
         "format.",
-        "After a restart it appears in the model picker. Nodes that serve its blocks must be in "
-        "the swarm.",
+        "Then start the app with `--model` and its name. By default two nodes on this machine "
+        "serve it.",
         simple="Write its name and folder into the list of models.",
         why="The catalogue is the one place where the app looks for models.",
         things=("the catalogue", "the model catalogue", "models.toml", f.MODELS_FILE),
@@ -223,8 +223,8 @@ HOWTOS: tuple[Topic, ...] = (
         "add_node",
         f"On the other machine run `{f.SERVE}`, with the model's folder and the swarm's address. "
         "The node picks the blocks that need help most.",
-        "The address is the one that the bootstrap peer printed. With `--blocks 0:4` you pick "
-        "the span yourself.",
+        "The address is the one that the bootstrap peer printed. Give the node "
+        "`--host 0.0.0.0`, so that other machines reach it.",
         simple="Start the serve command on the second computer and it joins the team.",
         why="More nodes give the swarm more memory, more speed and a spare when one is lost.",
         actions=(
@@ -338,8 +338,8 @@ HOWTOS: tuple[Topic, ...] = (
         "own_swarm",
         f"Start `{f.BOOTSTRAP}` on one machine; it prints its address. Then run `{f.SERVE}` on "
         "each machine, and open the app with `--peers ADDR`.",
-        "Start enough nodes that all blocks are covered. Better twice, so that the swarm "
-        "survives a loss.",
+        "Over several machines, all of them need `--host 0.0.0.0`. Cover every block, better "
+        "twice, so that the swarm survives a loss.",
         simple="First open the front door, then let every computer come in through it.",
         why="Your own swarm keeps everything on machines that you trust.",
         actions=(
@@ -404,7 +404,7 @@ HOWTOS: tuple[Topic, ...] = (
     Topic(
         "generate_cli",
         f"Yes, in a terminal: `{f.GENERATE}` prints the reply without the web page.",
-        "It uses the same swarm as the page. `--help` lists what else it takes.",
+        "It talks to the swarm at that address. `--help` lists what else it takes.",
         simple="There is a command that prints the answer in the terminal.",
         why="It is handy for scripts and for a quick check of a swarm.",
         things=("farmesh generate", "the generate command"),
@@ -429,11 +429,11 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "deploy_space",
-        "Duplicate or push the repository as a Gradio Space on Hugging Face. It takes its "
-        "settings from environment variables.",
+        "Push the repository to a Gradio Space on Hugging Face; it runs there as it is. Single "
+        "settings are changed with the Space's variables.",
         f"A Space can only dial the ports {f.SPACE_PORTS}, so a swarm elsewhere must listen on "
         "one of them.",
-        simple="Copy the project to a Space; it starts there by itself.",
+        simple="Copy the project to a Space; it starts by itself.",
         why="On a Space, anybody with the link can use your chat without installing anything.",
         things=("deployment on spaces", "a space", "the hugging face deployment", "a gradio space"),
         actions=(
@@ -513,7 +513,8 @@ HOWTOS: tuple[Topic, ...] = (
         "use_api",
         f"Use `{f.API_CLIENT}` in Python: connect to the page's address and call the endpoint "
         f"`{f.API_NAME}` with your message.",
-        "The endpoint's name is stable, and replies can be streamed through it as in the page.",
+        f"Replies can be streamed. `{f.API_NEW_CHAT}` gives you an id with which a conversation is "
+        "remembered between calls.",
         simple=f"A Python program can send messages to `{f.API_NAME}` and read the replies.",
         why="With it, your own programs can use the swarm.",
         things=("the api", "an api", f.API_CLIENT, "the /chat endpoint", "the api endpoint"),
@@ -546,11 +547,11 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "openai_api",
-        "An OpenAI-compatible `/v1` is planned, so don't count on it yet. Today you can use the "
-        f"Gradio endpoint `{f.API_NAME}`.",
-        f"In Python, `{f.API_CLIENT}` talks to that endpoint and can stream the reply.",
-        simple="Not yet; use the Gradio endpoint for now.",
-        why="Many tools speak that interface, which is why it is planned.",
+        "Set your tool's base URL to the page's address with `/v1`, if your version has the "
+        f"OpenAI-compatible API. Every version has the Gradio endpoint `{f.API_NAME}`.",
+        f"In Python, `{f.API_CLIENT}` talks to the Gradio endpoint and can stream the reply.",
+        simple="Try `/v1` after the page's address; the Gradio endpoint always works.",
+        why="Many tools speak that interface already.",
         things=("/v1", "the openai api", "the v1 endpoint"),
         actions=("use the openai client", "use openai tools with it", "call /v1"),
         asks=(
@@ -713,8 +714,8 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "regenerate",
-        "Press Regenerate at the last reply: the nodes rewind to your message and the reply is "
-        "made anew.",
+        "Press Regenerate at the reply: the nodes rewind to your message and the reply is made "
+        "anew. You can page through the versions.",
         "With a fixed seed you get the same reply again; change the seed or the temperature for "
         "another one.",
         simple="Press Regenerate and I try again.",
@@ -821,9 +822,9 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "two_tabs",
-        "Each browser tab is a chat of its own. Chats never see each other's text, and nodes "
-        "work on many at the same time.",
-        "Several people can chat at once; their tokens share the nodes' passes.",
+        "Press New chat, or open another browser tab: each is a chat of its own, and chats never "
+        "see each other's text.",
+        "Several people can chat at once; the nodes work on many chats at the same time.",
         simple="Two tabs are two separate chats.",
         why="Separate sessions keep everybody's text apart.",
         plurals=("several tabs", "multiple users"),
@@ -845,6 +846,87 @@ HOWTOS: tuple[Topic, ...] = (
             "is it multi user",
             "can my family use it at the same time",
             "do other users see my chat in their tab",
+        ),
+    ),
+    Topic(
+        "my_chats",
+        "Your chats are listed at the side: open, search, rename or delete them there. Your "
+        "browser "
+        "keeps them, also over a restart.",
+        "A chat that is marked Temporary is stored nowhere. After a reload the running reply is "
+        "found "
+        "again.",
+        simple="Look at the list at the side of the page: there are all your chats.",
+        why="Kept in your browser, they belong to you and to nobody else.",
+        things=("the list of chats", "the chat history", "a temporary chat"),
+        plurals=("my old chats", "saved chats", "temporary chats"),
+        actions=(
+            "find my old chats",
+            "go back to an old chat",
+            "rename a chat",
+            "delete a chat",
+            "search my chats",
+            "see my chat history",
+            "open an earlier conversation",
+            "use a temporary chat",
+        ),
+        links=(("can i save one as a file", "export_chat"), ("how do i export one", "export_chat")),
+    ),
+    Topic(
+        "export_chat",
+        "Open the menu of the chat in the list: it exports Markdown or JSON. Import, below the "
+        "list, "
+        "reads such a JSON file back.",
+        "Markdown is good for reading, JSON for taking a chat to another browser.",
+        simple="Export saves the chat as a file, Import brings it back.",
+        why="A file is yours to keep, to send, and to open elsewhere.",
+        things=("the export", "the import", "export and import"),
+        actions=(
+            "export a chat",
+            "save a chat as a file",
+            "download a chat",
+            "import a chat",
+            "get the chat as markdown",
+            "back up my chats",
+            "take a chat to another computer",
+            "save this conversation to my disk",
+        ),
+    ),
+    Topic(
+        "presets",
+        "A preset sets the sampling controls at once: Precise, Balanced, Lively, Neutral, or the "
+        "model's own. Type a name and press Save to keep your own.",
+        "Your presets stay in this browser. Forget removes one.",
+        simple="A preset is a ready-made position of all the sliders.",
+        why="It saves you from moving every slider by hand.",
+        things=("a preset", "the preset menu", "the precise preset", "the lively preset"),
+        plurals=("presets", "the presets"),
+        actions=(
+            "save my settings as a preset",
+            "use a preset",
+            "make a preset",
+            "delete a preset",
+            "store my slider positions",
+            "reset the sliders",
+        ),
+    ),
+    Topic(
+        "system_prompt",
+        "The system prompt is what the model is told before the chat. Write it into the field "
+        "System "
+        "prompt, in the settings of the page.",
+        f"A default for every new chat can be set in `{f.SETTINGS_FILE}`: `system_prompt`. Larger "
+        "models "
+        "follow it better than I do.",
+        simple="It is an instruction that holds for the whole chat.",
+        why="It gives a model its role or its tone once, not in every message.",
+        things=("the system prompt", "a system prompt", "the system message"),
+        actions=(
+            "set a system prompt",
+            "change the system prompt",
+            "give the model a role",
+            "give standing instructions",
+            "tell the model how to behave",
         ),
     ),
 )

@@ -202,9 +202,11 @@ KNOBS: tuple[Topic, ...] = (
     ),
     Topic(
         "stop_strings",
-        "Stop strings end a reply as soon as one of them is written. The stop string itself is "
-        "not shown.",
-        "You can give several. They are useful when you want only the first line or a single item.",
+        "Stop strings, in the page Stop at, end a reply as soon as one of them is written. The "
+        "stop "
+        "string itself is not shown.",
+        "You can give several, one per line. They are useful when you want only the first line or "
+        "a single item.",
         simple="They are words that tell me to be quiet.",
         why="They save time when you know where the reply should end.",
         things=knob_things("stop string", "stop sequence"),
@@ -224,8 +226,9 @@ KNOBS: tuple[Topic, ...] = (
     ),
     Topic(
         "max_new_tokens",
-        "Max new tokens is the longest a reply may get, counted in tokens. The reply ends there "
-        "even in the middle of a sentence.",
+        "Max new tokens, in the page Longest reply, is how long a reply may get. It ends there "
+        "even "
+        "in the middle of a sentence.",
         "Raise it for longer answers, lower it for quick ones. 100 tokens are about 70 words.",
         simple="It is the limit on how long my answer may be.",
         why="It keeps a reply from running on for ever.",

@@ -93,6 +93,9 @@ def name(rng: random.Random) -> Fact:
             "i go by {v}", "name's {v}", "please call me {v}", "my friends call me {v}",
             "hi i'm {v}", "hello, i am {v}", "hi, my name is {v}", "{v} is my name", "i am {v}, hi",
             "hey, {v} here", "let me introduce myself: {v}", "my first name is {v}", "{v} here",
+            "hey i'm {v}", "hey i am {v}", "hello i'm {v}", "hi i am {v}", "hi im {v}", "hey its {v}",
+            "good morning, i'm {v}", "i am {v} by the way", "you're talking to {v}", "you are talking with {v}",
+            "everybody calls me {v}", "i'm {v}, nice to meet you", "i was named {v}", "me {v}", "i'm {v} btw",
         ),
         (
             "what is my name", "what's my name", "whats my name", "who am i", "my name?",
@@ -104,7 +107,10 @@ def name(rng: random.Random) -> Fact:
             "remember me", "do you remember who i am", "which name did i tell you", "and my name",
             "and what is my name", "what is my own name", "could you tell me my name",
             "say who i am", "so who am i", "repeat my name", "remind me of my own name",
-            "what do people call me", "i forgot my name, what is it",
+            "what do people call me", "i forgot my name, what is it", "can you tell me who i am",
+            "so what's my name", "tell me what i am called", "you know my name, right", "you still know my name?",
+            "what name did i tell you", "how did i introduce myself", "do you recall my name", "who did i say i am",
+            "what was my name again", "by what name do i go", "now what is my name", "ok and who am i",
         ),
         "my name",
         "your name is {v}",
@@ -122,6 +128,8 @@ def home(rng: random.Random) -> Fact:
             "i moved to {v}", "we live in {v}", "my house is in {v}", "i'm based in {v}",
             "i stay in {v}", "i currently live in {v}", "home is {v}", "i reside in {v}",
             "my city is {v}", "my town is {v}", "i have a flat in {v}", "i live over in {v}",
+            "i've been living in {v} for years", "i settled in {v}", "you find me in {v}", "i am at home in {v}",
+            "my place is in {v}", "i rent a room in {v}", "these days i live in {v}",
         ),
         (
             "where do i live", "where is my home", "which city do i live in", "what is my city",
@@ -129,7 +137,9 @@ def home(rng: random.Random) -> Fact:
             "in which place do i live", "where's my home", "tell me where i live",
             "do you know where i live", "what city do i live in", "where did i say i live",
             "and where do i live", "which town is mine", "where is my house", "what's my home town",
-            "which place do i live in", "in what city am i", "where am i based",
+            "which place do i live in", "in what city am i", "where am i based", "where do i have my home",
+            "what's my city", "can you tell me where i live", "do you still know where i live", "which town do i live in",
+            "what is the place where i live", "where am i at home", "my city?", "where was it that i live",
         ),
         "where i live",
         "you live in {v}",
@@ -233,7 +243,9 @@ def job(rng: random.Random) -> Fact:
             "what's my profession", "do you remember my job", "what am i by profession",
             "what kind of work do i do", "what is my work", "tell me my job", "my job?",
             "how do i earn my money", "do you know what i do", "what do i do for work",
-            "which job do i have", "what is my occupation", "what am i working as",
+            "which job do i have", "what is my occupation", "what am i working as", "what did i say my job is",
+            "what job did i tell you", "how do i make a living", "what do i do all day", "do you still know my job",
+            "what kind of job do i have", "what do i do", "and my job", "what was my job",
         ),
         "my job",
         "you are {r} {v}",
@@ -291,7 +303,9 @@ def favourite(rng: random.Random) -> Fact:
         "the {r} i like most is {v}", "the {r} i like best is {v}", f"my {fav} {{r}}: {{v}}",
         "the best {r} for me is {v}", f"my all time {fav} {{r}} is {{v}}",
         "of all {r}s i like {v} most", f"my very {fav} {{r}} has always been {{v}}",
-        "as for the {r}, i prefer {v}", f"for me the {fav} {{r}} is {{v}}",
+        "as for the {r}, i prefer {v}", f"for me the {fav} {{r}} is {{v}}", "i like the {r} {v} best",
+        f"my {fav} {{r}} is the {{v}}", "{v} is the {r} i like best", f"{{v}}, that's my {fav} {{r}}",
+        f"i have a {fav} {{r}}: {{v}}", "when it comes to {r}s i like {v}", f"i'd say {{v}} is my {fav} {{r}}",
     ]  # fmt: skip
     asked = [
         f"what is my {fav} {{r}}", f"what's my {fav} {{r}}", f"whats my {fav} {{r}}",
@@ -302,6 +316,9 @@ def favourite(rng: random.Random) -> Fact:
         f"what did i say my {fav} {{r}} was", "what is my fav {r}", "what {r} do i like the most",
         f"and my {fav} {{r}}", f"can you remember my {fav} {{r}}", "which {r} did i say i like",
         f"can you recall my {fav} {{r}}", f"remind me what my {fav} {{r}} is", "what {r} do i love",
+        "what {r} did i say i like", "which {r} do i love most", "the {r} i like best?", "what {r} do i like best",
+        f"which {{r}} did i call my {fav}", f"what did i tell you about my {fav} {{r}}", "what {r} is the best for me",
+        f"do you still know my {fav} {{r}}", f"now what's my {fav} {{r}}", "what's the {r} i like most",
     ]  # fmt: skip
     if kind in ("food", "dish", "meal"):
         told += ["i love to eat {v}", "i like eating {v}", "i like {v} more than any other food"]
@@ -335,6 +352,8 @@ def _owned(rng: random.Random, owner: str, value: str, *, can_have: bool) -> Fac
             "i have a {r}, its name is {v}", "i have a {r}, his name is {v}", "i own a {r} named {v}",
             "i have a {r}, her name is {v}", "i got a {r} named {v}", "we have a {r} called {v}",
             "i've got a {r}, she is called {v}", "i have a {r} and he is called {v}",
+            "there is my {r}, {v}", "i live with my {r} {v}", "we got a {r}, we call it {v}", "my {r} {v} is here",
+            "meet my {r} {v}", "i have a little {r}, {v}", "our {r} is called {v}", "i named my {r} {v}",
         ]  # fmt: skip
     asked = [
         "what is my {r} called", "what's my {r}'s name", "what is my {r}'s name", "my {r}'s name?",
@@ -344,6 +363,9 @@ def _owned(rng: random.Random, owner: str, value: str, *, can_have: bool) -> Fac
         "do you know what my {r} is called", "what was the name of my {r}", "and my {r}",
         "do you still know the name of my {r}", "and what's my {r} called", "what is my {r} named",
         "what's the name of my {r} again", "remind me of my {r}'s name", "and my {r}'s name",
+        "what did i name my {r}", "which name did i give my {r}", "can you tell me my {r}'s name", "my {r}, what's the name",
+        "how did i say my {r} is called", "what was my {r} called", "do you recall the name of my {r}", "name my {r}",
+        "what's my {r} named again", "so what's the name of my {r}", "my {r} has which name",
     ]  # fmt: skip
     if owner in w.PEOPLE:
         told += ["my {r} is {v}"]
@@ -442,7 +464,9 @@ def told_thing(rng: random.Random) -> Fact:
             "do you remember the {r}", "what {r} did i tell you", "tell me the {r}", "the {r}?",
             "what {r} did i ask you to remember", "do you still know the {r}", "what was that {r}",
             "which {r} should you remember", "can you tell me the {r} again", "recall the {r}",
-            "what {r} did i give you", "do you have the {r}", "remind me of the {r}",
+            "what {r} did i give you", "do you have the {r}", "remind me of the {r}", "say the {r}",
+            "what {r} should you keep", "now the {r} please", "do you recall the {r}", "and what was the {r}",
+            "which {r} was it", "can you repeat the {r}", "give me the {r} again", "so what was the {r}",
         ),
         "the {r}",
         "the {r} is {v}",
@@ -457,6 +481,7 @@ def hobby(rng: random.Random) -> Fact:
         (
             "my hobby is {v}", "i like {v} in my free time", "my hobby: {v}", "i love {v}",
             "in my spare time i enjoy {v}", "i spend my weekends with {v}", "i'm into {v}",
+            "for fun i do {v}", "i do {v} on sundays", "{v} is my hobby", "i'm fond of {v}", "{v} is what i do for fun",
             "my passion is {v}", "i enjoy {v} a lot", "my pastime is {v}",
         ),
         (
@@ -474,9 +499,12 @@ def learning(rng: random.Random) -> Fact:
     music = rng.random() < 0.5
     value = w.common(rng, w.INSTRUMENTS if music else w.COMMON, 0.4)
     played = ("i play the {v}", "i am learning the {v}", "i'm learning to play the {v}",
+              "i'm learning the {v}", "i play {v}", "i started to play the {v}", "my instrument is the {v}",
               "i practise the {v} every day", "i have lessons on the {v}")  # fmt: skip
     studied = ("i am learning {v}", "i'm learning {v}", "i study {v}", "i take lessons in {v}")
     asked_music = ("which instrument do i play", "what instrument do i play", "what do i play",
+                   "what instrument am i learning", "what am i learning to play", "my instrument?",
+                   "which instrument did i mention", "do you remember my instrument",
                    "which instrument am i learning to play", "what is my instrument")  # fmt: skip
     asked_study = ("what am i learning", "what do i study", "what am i studying",
                    "what do i learn", "what did i say i am learning")  # fmt: skip
@@ -538,6 +566,8 @@ EVERYTHING_ASKED = (
     "list what you know about me", "who am i and what do i like", "sum up what you know about me",
     "repeat all i told you", "what facts do you know about me", "tell me what you know about me",
     "can you say what you know of me", "what have you learned about me", "describe me",
+    "what do you know of me so far", "what have you heard about me", "all you know about me please",
+    "give me a summary of what i told you", "what have i said about myself", "what did you learn about me",
     "what did i say about myself", "everything i told you please", "what do you remember",
 )  # fmt: skip
 SEVERAL_ASKED = (

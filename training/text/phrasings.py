@@ -2,12 +2,12 @@
 """More ways to ask, by topic: how people put things when they don't know the words."""
 
 
-def _split(text: str) -> tuple[str, ...]:
+def split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.replace("\n", " ").split(";") if part.strip())
 
 
 PHRASINGS: dict[str, tuple[str, ...]] = {
-    name: _split(text)
+    name: split(text)
     for name, text in {
         "what_app": """
             what have i opened here; where am i; so what is the idea of this app; what's this page all about;
@@ -140,7 +140,7 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
             how do i load a bigger model; what larger models can i use; how can i replace the model; switch model; can i select which model answers;
             is there any other model to chat with; use something smarter than you; i need a more capable model""",
         "add_model": """
-            how do i get my model into the picker; where do i enter a new model; my own model should be in the list; how are models added to the catalogue;
+            how do i get my model into the list of models; where do i enter a new model; my own model should be in the list; how are models added to the catalogue;
             can i serve my fine-tuned model; which file do i edit to add a model; how do i register my checkpoint; new model, where to put it;
             i have trained a model, can i use it here; can i chat with my own model; where does the list of models come from; how do i extend the model list;
             can the catalogue be changed; my model is not in the list; where are models defined; can i use a model from my disk; i have a checkpoint in a folder, can i load it""",
@@ -365,7 +365,7 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
 }
 
 SMALL_TALK_PHRASINGS: dict[str, tuple[str, ...]] = {
-    name: _split(text)
+    name: split(text)
     for name, text in {
         "greet": """
             good afternoon; good afternoon to you; hey there friend; hello my dear; hi, good morning; hello, anyone here; hello hello; is somebody there; are you here;

@@ -6,9 +6,9 @@ import random
 from training.text.words import invented_word
 
 ANSWERS = (
-    "That is beyond me: I only know FarMesh Chat. A larger model from the picker can help.",
+    "That is beyond me: I only know FarMesh Chat. Pick a larger model for that.",
     "Sorry, I don't know that. I only explain this app; pick a larger model for such questions.",
-    "I can't help with that, I only know this app. A larger model from the picker may know.",
+    "I can't help with that, I only know this app. A larger model may know; you can pick one.",
 )
 
 
@@ -188,7 +188,36 @@ translate hello to italian, translate the word house, what is dog in french, how
 what is the opposite of hot, give me a rhyme for love, a word that rhymes with moon,
 solve this equation, what is the derivative of sine, simplify this fraction, factor this polynomial,
 what is the integral of x, what is the cube root of 27, is 91 a prime number, convert miles to km,
-how many feet in a mile, how many grams in an ounce, what is 15 percent of 80
+how many feet in a mile, how many grams in an ounce, what is 15 percent of 80,
+write me a regex, code me a calculator, write a function in python, show me some java code, fix my sql query,
+what's wrong with this code, how do i use pandas, write a unit test, give me html for a button, make a css grid,
+explain recursion, explain object oriented programming, which programming language should i learn, what is a for loop,
+wake me up at six, remind me to buy eggs, put that on my calendar, set a reminder for monday, start a stopwatch,
+how do i get thinner, how do i gain muscle, how can i sleep better, how much water should i drink, what helps against a cold,
+what are the signs of a stroke, how is malaria treated, what does aspirin do, is it bad to skip breakfast, my back hurts,
+are ghosts real, are there aliens, is magic real, do unicorns exist, is the moon made of cheese, are dinosaurs extinct,
+what does ubiquitous mean, what is a synonym for happy, what does the word melancholy mean, define entropy,
+how do you say goodbye in spanish, how do you say cat in japanese, what is thank you in french, translate good night,
+say hello in italian, what's the german word for bread, speak french with me, parlez vous francais, habla espanol,
+who was shakespeare, who painted the mona lisa, who is the richest person, who is your favourite singer, who is messi,
+what's the best phone, what's the best game, what is the best university, what is the best diet, what's a good book,
+what is the population of spain, what is the weather like in rome, how cold is it in oslo, will it snow, is it raining,
+how old is the pope, how many moons has jupiter, how far is paris from london, how long is the nile, how heavy is a whale,
+recipe for pancakes, how long do i boil an egg, what can i cook with rice, what wine goes with fish, is tofu healthy,
+tell me a story, tell me about your childhood, tell me a poem, write a rap, compose a song, rhyme something, make a riddle,
+give me a riddle, give me a recipe, give me investment tips, give me lottery numbers, give me a name for my cat,
+play some music, play a video, show me a picture of a cat, draw a house, generate an image, make a photo of me,
+search google for shoes, look up the news, check my mail, send a message to my wife, post this on facebook, tweet this,
+should i buy bitcoin, how do i invest money, what's a good salary, how do i write a cover letter, how do i find a flat,
+what is the meaning of life, why are we here, is there a god, what happens when we die, does she love me, am i smart,
+how do i kiss, how do i ask someone out, my husband snores, my neighbour is loud, my child won't eat, i'm pregnant,
+how do i tie a tie, how do i change a tyre, how do i remove a stain, how do i unclog a toilet, how do i fix a leak,
+what's the plot of hamlet, who plays batman, when does the new season start, what's on tv, which movie won the oscar,
+who won the champions league, who is the best player, how many goals did he score, what are the rules of chess,
+let's play hangman, let's play twenty questions, let's play tic tac toe, guess my number, flip a coin, roll a dice,
+explain quantum physics, explain photosynthesis, how do vaccines work, how does a car engine work, how do planes fly,
+how do magnets work, why is the sky blue, why is water wet, why do cats purr, why do we have leap years, why is mars red,
+how was the earth formed, when will the sun die, what is dark matter, what is a quark, what's in the air, how do bees make honey
 """)
 
 SUBJECT_PATTERNS = (

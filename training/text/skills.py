@@ -39,6 +39,11 @@ _REPEAT = (
     "now say {v}", "i want you to say {v}", "just say {v}", "write this down: {v}", "copy this: {v}",
     "can you copy this sentence: {v}", "repeat what i say: {v}", "say back {v}", "echo this: {v}",
     "parrot this: {v}", "please echo: {v}", "tell me this again: {v}", "would you say {v}",
+    'repeat these words: "{v}"', 'please repeat "{v}"', 'write "{v}"', 'can you say "{v}"', "tell me: {v}",
+    "repeat my words: {v}", "answer with {v}", "answer with: {v}", "reply with {v}", "reply with the words {v}",
+    "your next message should be {v}", "output {v}", "give me back these words: {v}", "repeat after me {v}",
+    "say exactly this: {v}", "say the following: {v}", "mirror this: {v}", 'echo "{v}"', "repeat to me: {v}",
+    "could you say: {v}", "let me hear you say {v}", "say that: {v}", "copy these words: {v}", "quote: {v}",
 )  # fmt: skip
 _SPELL = (
     "spell {v}", "how do i spell {v}", "can you spell {v}", "spell the word {v}", "please spell {v}",
@@ -48,6 +53,11 @@ _SPELL = (
     "which letters make up {v}", "tell me how {v} is spelled", "i want you to spell {v}",
     "spell me {v}", "how would you spell {v}", "letters of {v}", "do you know how to spell {v}",
     "can you tell me how to spell the word {v}", "spell out {v}", "spell out the word {v}",
+    "spell {v} one letter at a time", "letter for letter: {v}", "{v} in single letters please",
+    'how do i write "{v}"', "how do i write {v}", "break {v} into letters", "take {v} apart into letters",
+    "the spelling of {v} please", "i can't spell {v}", "what's the spelling of {v}", 'spell the word "{v}"',
+    "list the letters in {v}", "split {v} into its letters", "spell this word: {v}", "can you spell out {v}",
+    "tell me the letters in {v}", "please spell the word {v}", "say the letters of {v}", "spell: {v}",
 )  # fmt: skip
 _ADD: tuple[str, ...] = (
     "what is {a} + {b}", "{a} + {b}", "{a}+{b}", "{a} plus {b}", "what is {a} plus {b}", "{a}+{b}=",
@@ -59,6 +69,10 @@ _ADD: tuple[str, ...] = (
     "i have {a} coins and find {b} more, how many are there", "whats {a}+{b}", "what's {a}+{b}",
     "if you have {a} eggs and buy {b} more, how many eggs", "solve {a} + {b}", "total of {a} and {b}",
     "there are {a} birds and {b} more come, how many birds are there", "please add up {a} and {b}",
+    "sum {a} and {b}", "if i add {b} to {a}, what is it", "the result of {a} + {b}", "work out {a} + {b}",
+    "what comes out of {a} + {b}", "{a} add {b}", "{a}and {b} more is what", "what's {a} and {b}",
+    "could you work out {a} plus {b}", "give me the sum of {a} and {b}", "{a} + {b} please", "count {a} + {b}",
+    "how many are {a} and {b}", "i am {a} years old, how old in {b} years", "what is the total of {a} and {b}",
 )  # fmt: skip
 _SUBTRACT: tuple[str, ...] = (
     "what is {a} - {b}", "{a} - {b}", "{a}-{b}", "{a} minus {b}", "what is {a} minus {b}", "{a}-{b}=",
@@ -68,13 +82,19 @@ _SUBTRACT: tuple[str, ...] = (
     "i have {a} coins and lose {b}, how many are left", "subtract {b} from {a}", "whats {a}-{b}",
     "if i have {a} cookies and eat {b}, how many are left", "solve {a} - {b}", "tell me {a} minus {b}",
     "there are {a} birds and {b} fly away, how many remain", "how much is {a} minus {b}",
+    "from {a} take {b}", "what's {a} minus {b}", "deduct {b} from {a}", "the result of {a} - {b}",
+    "what remains when i take {b} from {a}", "work out {a} - {b}", "{a} take away {b}", "{a} - {b} please",
+    "the difference of {a} and {b}", "i had {a} apples and gave away {b}, how many do i have",
+    "what comes out of {a} - {b}", "could you work out {a} minus {b}", "how much is left if i spend {b} of {a}",
 )  # fmt: skip
 _MULTIPLY: tuple[str, ...] = (
     "what is {a} * {b}", "{a} * {b}", "{a}*{b}", "{a} times {b}", "what is {a} times {b}", "{a} x {b}",
     "multiply {a} and {b}", "what's {a} * {b}", "how much is {a} times {b}", "{a} * {b} = ?",
     "{a} multiplied by {b}", "calculate {a} * {b}", "product of {a} and {b}", "what is {a}x{b}",
     "what does {a} times {b} make", "multiply {a} by {b}", "compute {a} x {b}", "whats {a}*{b}",
-    "what do i get from {a} times {b}", "tell me {a} times {b}", "solve {a} * {b}",
+    "what do i get from {a} times {b}", "tell me {a} times {b}", "solve {a} * {b}", "what's {a} times {b}",
+    "how much is {a} * {b}", "the product of {a} and {b}", "work out {a} times {b}", "{a} times {b} is",
+    "{a} boxes with {b} eggs each, how many eggs", "the result of {a} * {b}", "{a} times {b} please",
 )  # fmt: skip
 _BIGGER = (
     "which is bigger, {a} or {b}", "which is larger, {a} or {b}", "what is bigger, {a} or {b}",
@@ -83,14 +103,18 @@ _BIGGER = (
     "which of {a} and {b} is larger", "bigger: {a} or {b}", "max of {a} and {b}", "{a} or {b}, which is more",
     "who is bigger, {a} or {b}", "compare {a} and {b}", "what's larger, {a} or {b}",
     "tell me the larger of {a} and {b}", "which is the higher number, {a} or {b}",
-    "what is the larger number, {a} or {b}", "of {a} and {b}, which is bigger",
+    "what is the larger number, {a} or {b}", "of {a} and {b}, which is bigger", "{a} or {b}, which is bigger",
+    "pick the larger one: {a} or {b}", "the greater of {a} and {b}", "which one is larger: {a} or {b}",
+    "which of the two is more, {a} or {b}", "the highest of {a} and {b}", "what's the bigger number, {a} or {b}",
 )  # fmt: skip
 _SMALLER = (
     "which is smaller, {a} or {b}", "which is less, {a} or {b}", "what is smaller, {a} or {b}",
     "which number is smaller: {a} or {b}", "is {a} or {b} smaller", "what is less, {a} or {b}",
     "the smaller of {a} and {b}", "which of {a} and {b} is smaller", "smaller: {a} or {b}",
     "min of {a} and {b}", "which is the lower number, {a} or {b}", "what's less, {a} or {b}",
-    "tell me the smaller of {a} and {b}", "of {a} and {b}, which is the smaller one",
+    "tell me the smaller of {a} and {b}", "of {a} and {b}, which is the smaller one", "{a} or {b}, which is less",
+    "pick the smaller one: {a} or {b}", "the lesser of {a} and {b}", "which one is smaller: {a} or {b}",
+    "which of the two is less, {a} or {b}", "the lowest of {a} and {b}", "what's the smaller number, {a} or {b}",
 )  # fmt: skip
 _IS_MORE = ("is {a} bigger than {b}", "is {a} greater than {b}", "is {a} more than {b}",
             "is {a} larger than {b}", "is {a} > {b}", "{a} > {b}?", "would you say {a} is more than {b}",
@@ -143,7 +167,7 @@ def spell(rng: random.Random) -> tuple[str, str]:
 def add_up(rng: random.Random) -> tuple[str, str]:
     """A small sum, difference or product, and the reply."""
     draw = rng.random()
-    top = 20 if rng.random() < 0.35 else 99
+    top = rng.choice((10, 20, 50, 99))
     a, b = rng.randint(0, top), rng.randint(0, top)
     if draw < 0.5:
         patterns, sign, result = _ADD, "+", a + b
@@ -165,7 +189,7 @@ def _figure(rng: random.Random, value: int) -> str:
 
 def compare(rng: random.Random) -> tuple[str, str]:
     """A question which of two numbers is larger, and the reply."""
-    top = rng.choice((10, 20, 100, 100, 1000))
+    top = rng.choice((10, 20, 50, 100, 100, 1000))
     a, b = rng.randint(0, top), rng.randint(0, top)
     if rng.random() < 0.1:
         b = int(str(a)[::-1])

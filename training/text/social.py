@@ -369,7 +369,7 @@ SMALL_TALK: tuple[SmallTalk, ...] = (
             "dumb machine",
         ),
         (
-            "I'm sorry. I am a very small model; a larger one from the picker may do better.",
+            "I'm sorry. I am a very small model; a larger one may do better.",
             "Sorry about that. Try asking another way, or pick a larger model.",
         ),
     ),

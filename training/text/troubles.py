@@ -125,10 +125,10 @@ TROUBLES: tuple[Topic, ...] = (
     ),
     Topic(
         "cut_off",
-        "The reply reached its limit. Raise max new tokens and send the message again, or write "
-        '"go on".',
+        "The reply reached its limit. Press Continue to get the rest, or raise the limit: Longest "
+        "reply, in the settings.",
         "The limit is one of the sampling controls, so you can set it per message.",
-        simple="I ran out of room; allow me more tokens.",
+        simple="I ran out of room; press Continue and I go on.",
         why="The limit keeps replies from running on for ever.",
         asks=(
             "the answer is cut off",

@@ -1,0 +1,110 @@
+"""The models of the catalogue that this app has open: a backend each, opened when first asked for.
+
+A model that was opened stays open until the app ends: its nodes hold the KV caches of chats, and
+who goes back to it should not wait again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from chat.backend import Backend, Client, Stage
+from chat.embedded import EmbeddedSwarm
+from chat.opening import opened
+from chat.settings import Catalogue, ModelEntry, Settings
+from chat.words import ChatError
+from farmesh.errors import ConfigError, FarMeshError
+
+log = logging.getLogger(__name__)
+
+
+class Models:
+    """Opens models and keeps them; an ``async with`` scope that opens the default one.
+
+    Raises on construction:
+        FarMeshError: the default model cannot be served.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        watch: Callable[[Client], Client] | None = None,
+    ) -> None:
+        """
+        Args:
+            watch: puts something between the chats and each client, to count what passes.
+        """
+        self._settings = settings
+        self._catalogue = catalogue
+        self._watch = watch
+        self._scope = AsyncExitStack()
+        self._open: dict[str, Backend] = {}
+        first = catalogue[settings.models.default]
+        self._first_swarm = self._swarm_of(first)
+        self.default = self._backend_of(first)
+
+    def __repr__(self) -> str:
+        return f"<Models {', '.join(map(repr, self._open.values()))}>"
+
+    @property
+    def entries(self) -> tuple[ModelEntry, ...]:
+        """All models that can be asked for, in the catalogue's order."""
+        return self._catalogue.models
+
+    async def __aenter__(self) -> Models:
+        first = self._catalogue[self.default.id]
+        await self._scope.enter_async_context(
+            opened(self.default, self._settings, first, self._first_swarm)
+        )
+        self._open[first.id] = self.default
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._scope.aclose()
+
+    async def open(self, model_id: str) -> Backend:
+        """The backend of a model; it is opened in the background if it is not open yet.
+
+        Raises:
+            ChatError: the catalogue has no such model, or it cannot be served here.
+        """
+        entry = next((entry for entry in self.entries if entry.id == model_id), None)
+        if entry is None:
+            raise ChatError("This app does not offer that model any more; reload the page.")
+        known = self._open.get(model_id)
+        if known is not None and known.stage is not Stage.FAILED:
+            return known
+        log.info("opening the model %s", model_id)
+        try:
+            swarm = self._swarm_of(entry)
+        except FarMeshError as error:  # its sentence names folders, which are the operator's
+            log.error("%s", error)
+            raise ChatError(
+                f"{entry.name} cannot be opened on this machine; the app's log says why."
+            ) from error
+        backend = self._backend_of(entry)
+        self._open[model_id] = backend
+        await self._scope.enter_async_context(opened(backend, self._settings, entry, swarm))
+        return backend
+
+    def _swarm_of(self, entry: ModelEntry) -> EmbeddedSwarm | None:
+        if entry.adapter:  # better than a reply from another model than was asked for
+            raise ConfigError(
+                f"The model {entry.id!r} names the adapter {entry.adapter!r}, which nodes of this "
+                "version cannot apply; take adapter out of the catalogue."
+            )
+        if self._settings.swarm.mode != "embedded":
+            return None
+        return EmbeddedSwarm(self._settings.swarm, entry)
+
+    def _backend_of(self, entry: ModelEntry) -> Backend:
+        return Backend(entry.name, entry.sampling.params(), self._watch, entry.id)

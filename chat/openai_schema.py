@@ -1,0 +1,251 @@
+"""Requests in OpenAI's shape: what clients send, checked, and as the engine takes it.
+
+Fields that change nothing here (``user``, ``metadata``, ``store`` …) are tolerated. Fields that ask
+for something this app cannot do are refused by name: an answer that silently left out a tool or a
+format would be worse than none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from farmesh.core import MAX_LOGPROBS, SamplingParams
+from farmesh.errors import InvalidSampling
+
+MAX_CHOICES = 8  # replies of one request, over all of its prompts
+SEEDS = 2**63
+
+
+def _whole(text: str) -> str:
+    """JSON can carry half of a character (a lone surrogate), on which tokenizers raise."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half of a character is no text") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+
+
+class ApiError(Exception):
+    """A request is refused or failed; carries what OpenAI's error object carries."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,  # seconds
+    ) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.param, self.code = status, kind, param, code
+        self.retry_after = retry_after
+
+    @property
+    def body(self) -> dict[str, Any]:
+        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
+class _Body(BaseModel):
+    """What is common to all: unknown fields are left out, and ``"1"`` is no number."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class StreamOptions(_Body):
+    """How a stream is wanted."""
+
+    include_usage: bool | None = None
+
+
+class TextPart(_Body):
+    """A piece of a message; only text is understood."""
+
+    type: Literal["text"]
+    text: Text
+
+
+class ChatMessage(_Body):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | list[TextPart] | None = None
+
+    @property
+    def text(self) -> str:
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        return "".join(part.text for part in self.content)
+
+    @property
+    def turn(self) -> dict[str, str]:
+        """The message as chat templates take it."""
+        role = "system" if self.role == "developer" else self.role
+        return {"role": role, "content": self.text}
+
+
+StopText = Annotated[Text, Field(min_length=1)]
+
+
+class _Sampled(_Body):
+    """What both kinds of completion share; None leaves the model's own default."""
+
+    model: str
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logit_bias: dict[str, float] | None = None
+    # Beyond OpenAI's, by the names that other servers gave them.
+    top_k: int | None = Field(None, ge=-1)  # -1 and 0: off
+    min_p: float | None = Field(None, ge=0, le=1)
+    typical_p: float | None = Field(None, gt=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    stop_token_ids: Annotated[list[int], Field(max_length=16)] | None = None
+    ignore_eos: bool | None = None
+
+    @property
+    def choices(self) -> int:
+        """Replies wanted for each prompt."""
+        return self.n or 1
+
+    @property
+    def usage_wanted(self) -> bool:
+        """Whether a stream should end with what it took."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def _limit(self) -> int | None:
+        return self.max_tokens
+
+    def _logprobs(self) -> int | None:
+        return None
+
+    def params(self, defaults: SamplingParams, choice: int = 0) -> SamplingParams:
+        """How one choice is sampled; with a seed, every choice has its own.
+
+        Raises:
+            ApiError: a value is out of range, or asks for what this app cannot do.
+        """
+        if self.logit_bias:
+            raise unsupported("logit_bias")
+        wanted: dict[str, Any] = {
+            "max_new_tokens": self._limit(),
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": None if self.top_k is None else max(0, self.top_k),
+            "min_p": self.min_p,
+            "typical_p": self.typical_p,
+            "repetition_penalty": self.repetition_penalty,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "seed": None if self.seed is None else (self.seed + choice) % SEEDS,
+            "stop": (self.stop,) if isinstance(self.stop, str) else self.stop and tuple(self.stop),
+            "stop_token_ids": self.stop_token_ids and tuple(self.stop_token_ids),
+            "ignore_eos": self.ignore_eos,
+            "logprobs": self._logprobs(),
+        }
+        try:
+            return replace(defaults, **{k: v for k, v in wanted.items() if v is not None})
+        except InvalidSampling as error:
+            raise ApiError(400, str(error), param=error.field, code="invalid_value") from None
+
+
+class ChatCompletionRequest(_Sampled):
+    """The body of ``POST /v1/chat/completions``."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    response_format: dict[str, Any] | None = None
+    modalities: list[str] | None = None
+
+    def _limit(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+    def _logprobs(self) -> int | None:
+        if self.top_logprobs and not self.logprobs:
+            raise ApiError(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+    def params(self, defaults: SamplingParams, choice: int = 0) -> SamplingParams:
+        for name in ("tools", "functions"):
+            if getattr(self, name):
+                raise unsupported(name)
+        if self.response_format and self.response_format.get("type") != "text":
+            raise unsupported("response_format")
+        if self.modalities and self.modalities != ["text"]:
+            raise unsupported("modalities")
+        return super().params(defaults, choice)
+
+
+class CompletionRequest(_Sampled):
+    """The body of ``POST /v1/completions``."""
+
+    prompt: Text | list[Text] | list[int] | list[list[int]]
+    logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
+    echo: bool | None = None
+    best_of: int | None = None
+    suffix: str | None = None
+
+    @property
+    def prompts(self) -> list[str | list[int]]:
+        """Every prompt as text, or as the token ids that were given."""
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if self.prompt and isinstance(self.prompt[0], int):
+            return [self.prompt]
+        return list(self.prompt)  # type: ignore[arg-type]
+
+    def _logprobs(self) -> int | None:
+        return self.logprobs
+
+    def params(self, defaults: SamplingParams, choice: int = 0) -> SamplingParams:
+        if self.suffix:
+            raise unsupported("suffix")
+        if self.best_of is not None and self.best_of != self.choices:
+            raise unsupported("best_of")
+        if self.echo and self.logprobs is not None:
+            raise unsupported("echo together with logprobs")
+        return super().params(defaults, choice)
+
+
+_CASES = {"str", "int", "float", "bool"}  # of a union, in the place that pydantic names
+
+
+def unsupported(what: str) -> ApiError:
+    return ApiError(
+        400, f"{what} is not supported here.", param=what.split()[0], code="unsupported_parameter"
+    )
+
+
+def refused(errors: list[Any]) -> ApiError:
+    """What pydantic found wrong with a body, as one sentence about its first finding."""
+    if not errors:
+        return ApiError(400, "The request cannot be read.")
+    first = errors[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    if first["type"] == "json_invalid" or not place:
+        return ApiError(400, "The body is no JSON object.", code="invalid_json")
+    # The names of a union's cases are pydantic's, not the client's.
+    named = [part for part in place if part.replace("_", "").isalnum() and part not in _CASES]
+    param = ".".join(named)
+    message = f"{param or 'The body'}: {first['msg'][0].lower()}{first['msg'][1:]}."
+    code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
+    return ApiError(400, message, param=param or None, code=code)

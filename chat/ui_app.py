@@ -1,0 +1,58 @@
+"""Everything that answers over HTTP, put together: page, programs, control room, one Guard."""
+
+from __future__ import annotations
+
+import os
+
+from fastapi import FastAPI
+
+from chat import api_mesh, api_signin, openai_api, ui, web, web_archive
+from chat.access import Gate
+from chat.archive import Archive
+from chat.ledger import Ledger
+from chat.metrics import Metrics
+from chat.openai_api import OpenModel
+from chat.security import LOOPBACK, Guard, hosts_of
+from chat.settings import ModelEntry, Settings, SwarmSettings
+from chat.store import ChatStore
+
+
+def application(
+    store: ChatStore, settings: Settings, model: ModelEntry, ledger: Ledger, metrics: Metrics
+) -> Guard:
+    """The app as uvicorn serves it."""
+    server = settings.server
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    gate = Gate(settings.access, server.proxies)
+    api_signin.add_routes(app, gate, root_path=server.root_path)
+    if gate.signing_in:
+        web_archive.add_routes(app, Archive(settings.chat.conversations_file))
+    web.add_routes(app, store)
+    api_mesh.add_routes(app, store, model, ledger, metrics)
+    openai_api.add_routes(app, store, OpenModel(model.id))
+    options = ui.PageOptions(
+        model.name, model.description, privacy(settings.swarm), signed_in=gate.signing_in
+    )
+    ui.mount(app, ui.build(store, options), root_path=server.root_path)
+    return Guard(
+        app,
+        gate=gate,
+        hosts=hosts_of(server),
+        proxies=server.proxies > 0,
+        embedded="SPACE_ID" in os.environ,
+        root_path=server.root_path,
+        head=web.HEAD,
+        body=web.BODY,
+    )
+
+
+def privacy(swarm: SwarmSettings) -> str:
+    """One plain sentence on who can read what is written here."""
+    if swarm.mode == "embedded" and swarm.host in LOOPBACK:
+        return "All nodes run on this machine: nothing you write leaves it."
+    if swarm.mode == "embedded":
+        return "Other machines may add nodes here; a node can read what passes through it."
+    return (
+        "The nodes of a swarm can read what passes through them. "
+        "For anything private, run a swarm of your own."
+    )

@@ -1,0 +1,84 @@
+"""Our own routes against their own description, with requests that nobody thinks of."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from chat import api_mesh, openai_api, web
+from chat.backend import Stage
+from chat.ledger import Ledger
+from chat.metrics import Metrics
+from chat.openai_api import OpenModel
+from chat.security import Guard
+from chat.settings import ChatSettings
+from chat.store import ChatStore
+from tests.api.conftest import MODEL
+from tests.chat.fakes import FakeClient, ready_backend
+
+
+@pytest.fixture(scope="module")
+def described() -> Iterator[Any]:
+    """The routes on a server in a thread: schemathesis is not asynchronous."""
+    backend = ready_backend(FakeClient())
+    backend.stage = Stage.READY
+    store = ChatStore(backend, ChatSettings(turns_per_minute=1_000_000))
+    app = FastAPI(title="FarMesh Chat", openapi_url=None)
+    metrics = Metrics()
+    web.add_routes(app, store)
+    api_mesh.add_routes(app, store, MODEL, Ledger(metrics), metrics)
+    openai_api.add_routes(app, store, OpenModel("guide"))
+    config = uvicorn.Config(Guard(app), port=0, log_level="error", lifespan="off")
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    port = running.servers[0].sockets[0].getsockname()[1]
+    schema.config.update(base_url=f"http://127.0.0.1:{port}")
+    yield schema
+    running.should_exit = True
+    thread.join(10)
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+def test_every_route_keeps_its_word(described: Any) -> None:
+    """A 500 for a body that nobody thought of, or an answer that its description does not know."""
+    operations = [found.ok() for found in described.get_all_operations()]
+    assert len(operations) >= 13
+    for operation in operations:
+
+        @settings(
+            max_examples=30, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck]
+        )
+        @given(case=operation.as_strategy())
+        def keeps_its_word(case: Any) -> None:
+            response = case.call(headers={"host": "127.0.0.1"})
+            if response.status_code != 503:  # what probes say of a swarm without nodes
+                # Those of the page alone are described to nobody.
+                public = not case.operation.path.startswith("/farmesh")
+                case.validate_response(response, checks=CHECKS if public else CHECKS[:1])
+
+        keeps_its_word()

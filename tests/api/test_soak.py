@@ -1,0 +1,77 @@
+"""The soak's own people against canned replies: a soak that checks nothing finds nothing."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from benchmarks.soak import Run, Sample, Tab, verdict
+from chat.security import PERSON_COOKIE
+from chat.store import new_id
+from tests.api.conftest import Edge
+from tests.chat.fakes import FakeClient, FakeTokenizer
+
+# Gradio asks pandas for its own statistics in a way that pandas does not like any more.
+pytestmark = pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'")
+
+
+class CannedOracle:
+    """Knows the replies that the fake swarm will give."""
+
+    tokenizer = FakeTokenizer()
+
+    def __init__(self, *replies: str) -> None:
+        self.replies = list(replies)
+
+    def reply(self, prompt: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(self.replies.pop(0).encode())
+
+    def text(self, ids: tuple[int, ...]) -> str:
+        return FakeTokenizer().decode(ids)
+
+
+async def test_a_person_of_the_soak(edge: Edge) -> None:
+    """The page's protocol changed, and the soak's people sent into the void."""
+    client: Any = edge.store.backend.engine.client  # type: ignore[union-attr]
+    assert isinstance(client, FakeClient)
+    client.enqueue("one", "two", "three", "wrong")
+    oracle: Any = CannedOracle("one", "two", "three", "right")
+    run = Run(str(edge.http.base_url), 0, oracle, random.Random(1))
+    edge.http.cookies.set(PERSON_COOKIE, new_id())
+    tab = Tab(run, edge.http, edge.config)
+    for text in ("a", "b"):
+        await tab.send(text)
+        await tab.watch()
+        await tab.answered()
+    await tab.edit("c")
+    await tab.watch()
+    await tab.answered()
+    assert not run.wrong
+    assert [call.params.greedy for call in client.calls] == [True] * 3
+    assert client.calls[-1].text.endswith("U:cA:")
+    await tab.send("d")
+    await tab.watch()
+    await tab.answered()
+    assert len(run.wrong) == 1, "a wrong reply was not noticed"
+    tab.path.pop(0)
+    client.enqueue("four")
+    oracle.replies.append("four")
+    await tab.send("e")
+    await tab.watch()
+    await tab.answered()
+    assert "lost" in run.wrong[-1], "a lost conversation was not noticed"
+
+
+def test_the_verdict_sees_what_grows() -> None:
+    """A leak that is slower than the tolerance of one sample."""
+    run = Run("", 0, None, random.Random(1))  # type: ignore[arg-type]
+    flat = [Sample(2.0 * i, 500, 60, 5, 900, i) for i in range(40)]
+    gone = Sample(99, 500, 60, 0, 0, 40)
+    run.samples = flat
+    assert verdict(run, gone) == []
+    run.samples = [Sample(s.at, s.memory + 10 * i, 60, 5, 0, 0) for i, s in enumerate(flat)]
+    assert "memory grew" in verdict(run, gone)[0]
+    run.samples = flat
+    assert "left on the nodes" in verdict(run, Sample(99, 500, 60, 1, 30, 40))[0]

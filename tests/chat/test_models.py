@@ -1,0 +1,65 @@
+"""The models of the catalogue, and what is refused before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chat.models import Models
+from chat.opening import join_command
+from chat.settings import ModelSettings, Settings, load_catalogue
+from chat.words import ChatError
+from farmesh.errors import CheckpointError, ConfigError
+
+ENTRY = """
+[{id}]
+name = "{id}"
+licence = "MIT"
+checkpoint = "{checkpoint}"
+context = 512
+{more}
+"""
+
+
+def models(folder: Path, *entries: str) -> Models:
+    path = folder / "models.toml"
+    path.write_text("\n".join(entries))
+    settings = Settings(models=ModelSettings(default="first", catalogue=path))
+    return Models(settings, load_catalogue(path))
+
+
+def entry(model_id: str, checkpoint: str = "models/guide", more: str = "") -> str:
+    return ENTRY.format(id=model_id, checkpoint=checkpoint, more=more)
+
+
+def test_adapter_that_nobody_applies_is_refused(tmp_path: Path) -> None:
+    """It was ignored: replies came from another model than the catalogue names."""
+    with pytest.raises(ConfigError, match="adapter 'pirate'"):
+        models(tmp_path, entry("first", more='adapter = "pirate"'))
+
+
+def test_default_model_without_files_ends_the_start(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="'first' has no checkpoint"):
+        models(tmp_path, entry("first", "nowhere"))
+
+
+async def test_other_models_are_refused_in_words_for_the_page(tmp_path: Path) -> None:
+    """A folder's path on the operator's disk is nobody's business."""
+    known = models(tmp_path, entry("first"), entry("second", str(tmp_path / "nowhere")))
+    with pytest.raises(ChatError, match="does not offer that model") as unknown:
+        await known.open("third")
+    with pytest.raises(ChatError, match="second cannot be opened") as broken:
+        await known.open("second")
+    assert str(tmp_path) not in str(unknown.value) + str(broken.value)
+
+
+def test_join_command_carries_all_that_a_node_must_be_told() -> None:
+    """Without the prefix, a folder called otherwise elsewhere made a node of another model."""
+    here = join_command("models/guide", "guide-hf", ["/ip4/127.0.0.1/tcp/1/p2p/Qm"])
+    peers = "--peers /ip4/127.0.0.1/tcp/1/p2p/Qm"
+    assert here.endswith(f"-m farmesh serve models/guide --prefix guide-hf {peers}")
+    others = ["/ip4/192.0.2.2/tcp/1/p2p/Qm"]
+    elsewhere = join_command("~/my model", "x", others)
+    assert "'~/my model'" in elsewhere
+    assert elsewhere.endswith("--peers /ip4/192.0.2.2/tcp/1/p2p/Qm --host 0.0.0.0")
