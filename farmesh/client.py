@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -32,7 +33,8 @@ from farmesh.errors import (
 from farmesh.link import HopLink
 from farmesh.model import HeadBatcher, NextToken, Stem
 from farmesh.p2p import libp2p_network
-from farmesh.routing import DEFAULT_RTT, RouteHints, find_route
+from farmesh.pings import choose_pings
+from farmesh.routing import DEFAULT_RTT, RouteHints, RouteTable
 from farmesh.sampling import SamplingRow
 from farmesh.session import InferenceSession
 from farmesh.transport import Network, NetworkFactory, run_until
@@ -60,6 +62,7 @@ _PINGS_KEPT = 8  # per node
 _PUSH_SECONDS = 0.005  # a push must save this much: it costs both nodes more work than a reply
 _EMPTY_LOOKS = 3  # in a row, until a swarm that was there is taken for empty
 _PING_LIMIT = 32  # nodes measured per look
+_RANDOM = random.Random()
 _DIRECT_EMBED = 16  # tokens; more are embedded in the worker thread
 
 
@@ -90,6 +93,7 @@ class FarMeshClient:
         self._checkpoint = Checkpoint(config.checkpoint)
         self.prefix = config.dht_prefix or self._checkpoint.default_prefix
         self._snapshot = SwarmSnapshot(self.prefix, self._checkpoint.num_blocks)
+        self._routes = RouteTable(self._snapshot)
         self._changed = asyncio.Event()
         self._network: Network | None = None
         self._joined = asyncio.Event()
@@ -209,8 +213,19 @@ class FarMeshClient:
         if nodes != self._snapshot.nodes:
             self._pardon(nodes)
             self._snapshot = replace(self._snapshot, nodes=nodes)
+            self._routes = RouteTable(self._snapshot)
+            self._forget_gone()
             self._news()
         return self.snapshot
+
+    def _forget_gone(self) -> None:
+        """Figures of nodes that have left; in a large swarm there is no end of them."""
+        present = {node.peer_id for node in self._snapshot.nodes}
+        figures = (self._rtts, self._pings, self._block_seconds, self._token_seconds)
+        for table in figures:
+            for peer_id in table.keys() - present:
+                del table[peer_id]  # type: ignore[attr-defined]
+        self._silent &= present
 
     def _pardon(self, nodes: tuple[NodeInfo, ...]) -> None:
         """A node that has just come online was started again: what its predecessor did is past."""
@@ -267,9 +282,15 @@ class FarMeshClient:
             self._look_now.clear()
 
     async def _measure(self) -> None:
-        """Round trips to the nodes, smoothed; those that do not answer lose their figure."""
-        nodes = self._snapshot.online[:_PING_LIMIT]
-        await asyncio.gather(*(self._ping(node.peer_id) for node in nodes))
+        """Round trips to the nodes, smoothed; those that do not answer lose their figure.
+
+        Of a large swarm, only to nodes where routes may begin or end: no others' count.
+        """
+        online = self._snapshot.online
+        ends = [node for node in online if {0, self.num_blocks - 1} & {*node.span}]
+        chosen = ends if len(online) > _PING_LIMIT else online
+        peers = choose_pings([node.peer_id for node in chosen], self._rtts, _PING_LIMIT, _RANDOM)
+        await asyncio.gather(*map(self._ping, peers))
 
     async def _ping(self, peer_id: PeerId) -> None:
         if self._network is None:
@@ -304,18 +325,18 @@ class FarMeshClient:
             salt=salt,
         )
         try:
-            return find_route(self._snapshot, span, hints)
+            return self._routes.find(span, hints)
         except MissingBlocks:
             if not hints.avoid:
                 raise
         # Nobody else serves these blocks: perhaps the one that failed is back.
-        return find_route(self._snapshot, span, replace(hints, avoid=frozenset()))
+        return self._routes.find(span, replace(hints, avoid=frozenset()))
 
     def has_alternative(self, hop: Hop) -> bool:
         """Whether the blocks of ``hop`` could be served without its node."""
         try:
             avoid = self._avoided() | {hop.peer_id}
-            find_route(self._snapshot, hop.span, RouteHints(avoid=avoid))
+            self._routes.find(hop.span, RouteHints(avoid=avoid))
         except MissingBlocks:
             return False
         return True

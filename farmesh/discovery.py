@@ -159,11 +159,13 @@ def merge_records(
     nodes: dict[PeerId, NodeInfo] = {}
     for block in sorted(records):
         for peer_id, value in sorted(records[block].items()):
+            known = nodes.get(peer_id)
+            if known is not None and block in known.span and known.state >= _state_of(value):
+                continue  # says nothing new: reading it costs more than all the rest here
             info = decode_record(peer_id, block, value)
             if info is None:
                 logger.debug("dropped a malformed record of block %d", block)
                 continue
-            known = nodes.get(peer_id)
             if known is not None and known.span.end == block and len(info.span) == 1:
                 info = _extended(known, info)
             elif known is not None and known.state >= info.state:
@@ -171,6 +173,12 @@ def merge_records(
             nodes[peer_id] = info
     whole = Span(0, num_blocks)
     return tuple(node for _, node in sorted(nodes.items()) if len(node.span.clip(whole)))
+
+
+def _state_of(value: Any) -> int:
+    """What a record says first, unchecked; nothing when it does not look like one."""
+    state = value[0] if isinstance(value, tuple | list) and value else None
+    return state if isinstance(state, int) else 0
 
 
 def _extended(known: NodeInfo, info: NodeInfo) -> NodeInfo:

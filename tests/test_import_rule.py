@@ -15,7 +15,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 
 # Modules of the engine that are pure: values and decisions. Planned ones may not exist yet.
-PURE = ("core", "errors", "config", "routing", "sampling", "placement")
+PURE = ("core", "errors", "config", "pings", "routing", "sampling", "placement")
 
 # What a pure module may not touch: loops, sockets, processes, the swarm's transport.
 IO = {"asyncio", "hivemind", "socket", "subprocess", "threading", "multiprocessing", "httpx"}
@@ -33,6 +33,7 @@ SHARED = {
     "linear",
     "multiplex",
     "p2p",
+    "pings",
     "transport",
     "wire",
 }

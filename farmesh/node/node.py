@@ -24,6 +24,7 @@ from farmesh.node.blocks import BlockStack
 from farmesh.node.service import VERSION, NodeService
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
 from farmesh.p2p import libp2p_network
+from farmesh.pings import choose_pings
 from farmesh.placement import better_span, block_throughputs, blocks_that_fit, choose_span
 from farmesh.transport import Network, NetworkFactory, PeerStream
 from farmesh.wire import CODE_CLOSING, EXTENSIONS, Step
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _GOODBYE_SECONDS = 1.0
 _NEXT_HOPS = 5  # nodes measured for next_pings
+_RANDOM = random.Random()
 _MIN_LIFETIME = 3.0  # seconds; upstream's floor for a record
 _LONG_STEP = 128  # rows of which a forward takes long enough to be timed
 _DEFAULT_NETWORK_RPS = 100e6 / (16 * 1024)  # tokens/s: 100 Mbit/s, hidden size 1024, 16 bit
@@ -219,9 +221,10 @@ class FarNode:
             node.peer_id
             for node in nodes
             if node.state is NodeState.ONLINE and end in node.span and node.peer_id != self._me
-        ][:_NEXT_HOPS]
-        rtts = await asyncio.gather(*(self._ping(peer_id) for peer_id in behind))
-        pings = {peer_id: rtt for peer_id, rtt in zip(behind, rtts, strict=True) if rtt is not None}
+        ]
+        chosen = choose_pings(behind, self.info.next_pings, _NEXT_HOPS, _RANDOM)
+        rtts = await asyncio.gather(*(self._ping(peer_id) for peer_id in chosen))
+        pings = {peer_id: rtt for peer_id, rtt in zip(chosen, rtts, strict=True) if rtt is not None}
         self._info = replace(self.info, next_pings=pings)
 
     @property

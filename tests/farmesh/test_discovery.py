@@ -213,3 +213,20 @@ def test_online_wins_over_offline_leftovers_of_the_same_peer() -> None:
 def test_nodes_beyond_the_model_are_left_out() -> None:
     """Prevents a node of a longer model under the same prefix from breaking routes."""
     assert merge_records(records((5, "a", value(4, 9))), 4) == ()
+
+
+def test_a_node_is_read_once_however_many_blocks_it_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Prevents looks at a large swarm that hold the app's loop for seconds."""
+    read: list[int] = []
+
+    def counting(peer_id: str, block: int, value: Any) -> NodeInfo | None:
+        read.append(block)
+        return decode_record(peer_id, block, value)
+
+    monkeypatch.setattr("farmesh.discovery.decode_record", counting)
+    joining, online = value(2, 6, state=1), value(2, 6, state=2)
+    (node,) = merge_records({2: {"a": joining}, **{b: {"a": online} for b in (3, 4, 5)}}, 8)
+    assert (node.span, node.state) == (Span(2, 6), NodeState.ONLINE)
+    assert read == [2, 3], "a higher state is news, the same one again is not"
