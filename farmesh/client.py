@@ -224,7 +224,7 @@ class FarMeshClient:
         figures = (self._rtts, self._pings, self._block_seconds, self._token_seconds)
         for table in figures:
             for peer_id in table.keys() - present:
-                del table[peer_id]  # type: ignore[attr-defined]
+                del table[peer_id]
         self._silent &= present
 
     def _pardon(self, nodes: tuple[NodeInfo, ...]) -> None:

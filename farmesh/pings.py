@@ -21,7 +21,9 @@ def choose_pings(
     """
     if len(candidates) <= limit:
         return list(candidates)
-    measured = sorted((known[peer], peer) for peer in candidates if peer in known)
+    present = set(candidates)
+    measured = sorted((rtt, peer) for peer, rtt in known.items() if peer in present)
     near = [peer for _, peer in measured[: limit * 2 // 3]]
-    rest = sorted(set(candidates) - set(near))
+    present.difference_update(near)
+    rest = [peer for peer in candidates if peer in present]
     return near + random_state.sample(rest, limit - len(near))

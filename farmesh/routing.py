@@ -17,7 +17,9 @@ from farmesh.core import Hop, NodeInfo, PeerId, Route, Span, SwarmSnapshot
 from farmesh.errors import MissingBlocks
 
 HOP_OVERHEAD = 0.002  # seconds per hop beside network and compute
-DEFAULT_RTT = 0.05  # seconds, for a peer that was not measured yet
+DEFAULT_RTT = 0.05  # seconds, for a peer that was not measured yet, at least
+ENOUGH = 30  # measured figures; so many tell what the unmeasured ones may be like
+PESSIMISM = 0.9  # quantile of the measured that an unmeasured one is taken for
 MAX_RTT = 5.0  # seconds between neighbours, whatever a record claims
 DEFAULT_BLOCK_SECONDS = 1 / 300  # per decode step, for a node that announces no speed
 MAX_BLOCK_SECONDS = 10.0  # whatever a record claims: costs stay finite
@@ -26,8 +28,6 @@ JITTER = 0.1  # relative; equal nodes share the load
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-
-_UNMEASURED = DEFAULT_RTT / 2 + HOP_OVERHEAD  # from one node to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,14 @@ class RouteTable:
         self._room = np.array([np.inf if tokens is None else tokens for tokens in left])
         self._hashes = np.array([_hash(peer) for peer in self.peers], np.uint64)
         self._links = _Links.between(nodes, self.index)
+        self.unmeasured = unmeasured_rtt([2 * (way - HOP_OVERHEAD) for way in self._links.seconds])
 
     def __repr__(self) -> str:
         return f"<RouteTable {len(self.peers)} nodes, {len(self._links.source)} measured links>"
 
     def costs(self, hints: RouteHints) -> Costs:
         block = self._seconds.copy()
-        client = np.full(len(self.peers), DEFAULT_RTT / 2)
+        client = np.full(len(self.peers), unmeasured_rtt([*hints.rtts.values()]) / 2)
         for peer, seconds in hints.block_seconds.items():
             if (row := self.index.get(peer)) is not None:
                 block[row] = seconds  # measured counts more than announced
@@ -136,26 +137,27 @@ class RouteTable:
         costs less than to come from anywhere else.
         """
         cheapest = int(np.argmin(cost))
-        through = np.full(len(cost), cost[cheapest] + _UNMEASURED)
+        unmeasured = self.unmeasured / 2 + HOP_OVERHEAD
+        through = np.full(len(cost), cost[cheapest] + unmeasured)
         for target in self._links.targets(cheapest):  # its way there is not the default one
-            through[target] = cost[self._cheapest_unmeasured(target, cost)] + _UNMEASURED
+            through[target] = self._cheapest_unmeasured(target, cost)[0] + unmeasured
         self._links.improve(through, cost)
         return self._outside(block, np.minimum(cost, through + costs.entry) + costs.block)
 
-    def _cheapest_unmeasured(self, target: int, cost: Floats) -> int:
+    def _cheapest_unmeasured(self, target: int, cost: Floats) -> tuple[float, int]:
+        """Of the nodes that have not measured their way to the target; infinity: all have."""
         elsewhere = cost.copy()
         elsewhere[self._links.sources(target)] = np.inf
-        return int(np.argmin(elsewhere))
+        row = int(np.argmin(elsewhere))
+        return float(elsewhere[row]), row
 
     def _origin(self, row: int, before: Floats, costs: Costs) -> int:
         """Where the least cost of a node came from, one block earlier; staying wins a tie."""
-        other = self._cheapest_unmeasured(row, before)
-        ways = [(other, _UNMEASURED), *self._links.into(row)]
-        entered = [
-            (before[source] + seconds + costs.entry[row], source) for source, seconds in ways
-        ]
-        through, origin = min(entered)
-        return row if before[row] <= through else origin
+        least, other = self._cheapest_unmeasured(row, before)
+        ways = [(least + self.unmeasured / 2 + HOP_OVERHEAD, other)]
+        ways += [(before[source] + seconds, source) for source, seconds in self._links.into(row)]
+        through, origin = min(ways)
+        return row if before[row] <= through + costs.entry[row] else origin
 
     def _joined(self, span: Span, rows: list[int]) -> Route:
         """Equal neighbours are one hop."""
@@ -221,6 +223,16 @@ class _Links:
 def find_route(snapshot: SwarmSnapshot, span: Span, hints: RouteHints | None = None) -> Route:
     """:meth:`RouteTable.find`, for one search."""
     return RouteTable(snapshot).find(span, hints)
+
+
+def unmeasured_rtt(measured: Sequence[float]) -> float:
+    """What to reckon with where nothing was measured: no better than most that was.
+
+    Hope would be punished: of many unmeasured ways, the search takes those that turn out longest.
+    """
+    if len(measured) < ENOUGH:
+        return DEFAULT_RTT
+    return max(DEFAULT_RTT, float(np.quantile(measured, PESSIMISM)))
 
 
 def _announced_seconds(node: NodeInfo) -> float:

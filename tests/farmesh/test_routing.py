@@ -47,7 +47,7 @@ def seconds_of(hops: list[Hop], nodes: dict[str, NodeInfo], hints: RouteHints) -
         total += 10.0 if left is not None and left < hints.tokens else 0.0
         total += len(hop.span) * costs.block[table.index[hop.peer_id]]
     for one, other in pairwise(hops):
-        rtt = nodes[one.peer_id].next_pings.get(other.peer_id, routing.DEFAULT_RTT)
+        rtt = nodes[one.peer_id].next_pings.get(other.peer_id, table.unmeasured)
         total += min(rtt, 5.0) / 2 + routing.HOP_OVERHEAD
     return total
 
@@ -172,6 +172,19 @@ def test_measured_speed_counts_more_than_the_announced_one() -> None:
     hints = RouteHints(block_seconds={"a": 0.5})
     assert peers(find_route(nodes, Span(0, 4))) == ["a"]
     assert peers(find_route(nodes, Span(0, 4), hints)) == ["b"]
+
+
+def test_an_unmeasured_way_is_no_better_than_most_measured_ones() -> None:
+    """Prevents hope: routes over the world took twice the least time, by ways nobody had tried."""
+    ends = [f"e{index}" for index in range(40)]
+    far = node("far", "0:1", next_pings=dict.fromkeys(ends, 0.3))
+    near = node("near", "0:1", inference_rps=50.0, next_pings={"goal": 0.1})
+    nodes = snapshot(far, near, node("goal", "1:2"), *(node(e, "2:3") for e in ends), blocks=2)
+    table = RouteTable(nodes)
+    assert table.unmeasured == pytest.approx(0.3)
+    assert peers(table.find(Span(0, 2))) == ["near", "goal"]
+    few = snapshot(far, near, node("goal", "1:2"), blocks=2)
+    assert RouteTable(few).unmeasured == routing.DEFAULT_RTT, "two figures tell nothing yet"
 
 
 def test_many_nodes_are_routed_quickly() -> None:
