@@ -214,8 +214,11 @@ class DHTDirectory:
                 *(self._dht.protocol.call_ping(peer) for peer in self._bootstrap_peers)
             )
 
-    async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
-        keys = {block_uid(prefix, block): block for block in range(min(num_blocks, MAX_BLOCKS))}
+    async def lookup(
+        self, prefix: str, num_blocks: int, only: int | None = None
+    ) -> tuple[NodeInfo, ...]:
+        blocks = range(min(num_blocks, MAX_BLOCKS)) if only is None else (only,)
+        keys = {block_uid(prefix, block): block for block in blocks}
         async with asyncio.timeout(self._timeout):
             found = await self._dht.get_many(list(keys), sufficient_expiration_time=math.inf)
         records: dict[int, dict[PeerId, Any]] = {}

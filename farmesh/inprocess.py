@@ -319,8 +319,11 @@ class _Directory:
     async def rejoin(self) -> None:
         return None
 
-    async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
-        return self._swarm.records(prefix)
+    async def lookup(
+        self, prefix: str, num_blocks: int, only: int | None = None
+    ) -> tuple[NodeInfo, ...]:
+        nodes = self._swarm.records(prefix)
+        return nodes if only is None else tuple(node for node in nodes if only in node.span)
 
     async def register_model(self, prefix: str, num_blocks: int, lifetime: float) -> None:
         return None

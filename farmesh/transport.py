@@ -117,8 +117,10 @@ class Directory(Protocol):
     async def rejoin(self) -> None:
         """Greet the bootstrap peers again: one that was away knows nobody when it is back."""
 
-    async def lookup(self, prefix: str, num_blocks: int) -> tuple[NodeInfo, ...]:
-        """All nodes whose records are alive, whatever their state."""
+    async def lookup(
+        self, prefix: str, num_blocks: int, only: int | None = None
+    ) -> tuple[NodeInfo, ...]:
+        """All nodes whose records are alive, whatever their state; or those of ``only`` a block."""
 
     async def register_model(self, prefix: str, num_blocks: int, lifetime: float) -> None:
         """List the model for dashboards; a private prefix (leading ``_``) is not listed."""

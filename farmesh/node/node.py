@@ -215,12 +215,15 @@ class FarNode:
 
     async def _measure_next_hops(self) -> None:
         """Round trips to nodes that routes may take behind this one, announced for routing."""
-        nodes = await self._network.directory.lookup(self.prefix, self.checkpoint.num_blocks)
-        end = self.info.span.end
+        total, end = self.checkpoint.num_blocks, self.info.span.end
+        if end == total:
+            return  # nobody comes behind the last block
+        # That block's records alone: in a large swarm all of them are megabytes.
+        nodes = await self._network.directory.lookup(self.prefix, total, only=end)
         behind = [
             node.peer_id
             for node in nodes
-            if node.state is NodeState.ONLINE and end in node.span and node.peer_id != self._me
+            if node.state is NodeState.ONLINE and node.peer_id != self._me
         ]
         chosen = choose_pings(behind, self.info.next_pings, _NEXT_HOPS, _RANDOM)
         rtts = await asyncio.gather(*(self._ping(peer_id) for peer_id in chosen))

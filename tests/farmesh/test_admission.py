@@ -1,4 +1,4 @@
-"""Who is served by a node, and how much of it one peer may take."""
+"""Who is served by a node, how much of it one peer may take, and whom it knows itself."""
 
 from __future__ import annotations
 
@@ -35,3 +35,12 @@ async def test_sessions_of_one_peer_are_limited(checkpoint: Path) -> None:
         await sessions[0].close()
         await until(lambda: len(service(swarm.nodes["a"]).sessions) == 1)
         assert (await generate(sessions[2], PROMPT, greedy(1))).tokens
+
+
+async def test_a_node_measures_who_comes_behind_it(checkpoint: Path) -> None:
+    """Bug prevented: a node announces ways to nodes that no route takes behind it, or to none."""
+    async with swarm_of(checkpoint, "a=0:2 b=2:4 c=1:4 d=0:2") as swarm:
+        await swarm.nodes["a"]._measure_next_hops()
+        await swarm.nodes["b"]._measure_next_hops()
+        assert set(swarm.nodes["a"].info.next_pings) == {"b", "c"}
+        assert not swarm.nodes["b"].info.next_pings, "nothing comes behind the last block"
