@@ -230,17 +230,20 @@ def _head(titles: Sequence[str]) -> list[str]:
 
 
 def draw(results: list[Result]) -> None:
-    hour, _ = LIFETIMES
+    _, short = LIFETIMES
+    shown = min(MINUTES.values())
     line_chart(
         IMAGES / "scaling-coverage.svg",
-        "Blocks that nobody serves, nodes stay an hour on average",
+        "Blocks that nobody serves, while nodes stay for ten minutes on average",
         {
-            f"{one.size:,} nodes": [(c.minute, 100 * c.uncovered) for c in one.coverage[hour]]
+            f"{one.size:,} nodes": [
+                (at.minute, 100 * at.uncovered) for at in one.coverage[short] if at.minute <= shown
+            ]
             for one in results
             if one.size in (10, 30, 100, 10_000)
         },
         "minutes since the first node came",
-        x_ticks=(0, 15, 30, 45),
+        x_ticks=(0, 15, 30, shown),
         y_ticks=(0, 25, 50, 75, 100),
         unit=" %",
     )
@@ -254,7 +257,7 @@ def draw(results: list[Result]) -> None:
         "nodes",
         log_x=True,
         x_ticks=(10, 100, 1000, 10_000),
-        y_ticks=(1, 1.5, 2, 2.5, 3),
+        y_ticks=(1, 2, 3, 4, 5, 6),
     )
     names = {"route": "a route", "table": "its table", "merge": "merging a look"}
     line_chart(
