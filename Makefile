@@ -19,6 +19,10 @@ help:  ## this list
 run: $(RUN_STAMP)  ## start the app in the browser; flags go through ARGS, e.g. ARGS="--port 8000"
 	@exec $(PY) app.py $(ARGS)
 
+.PHONY: node
+node: $(RUN_STAMP)  ## serve blocks to a swarm; ARGS="CHECKPOINT --peers ADDRESS"
+	@exec $(PY) -m farmesh serve $(ARGS)
+
 .PHONY: test
 test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 	@scripts/install_chromium.sh
@@ -26,11 +30,17 @@ test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
-	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop" $(ARGS)
+	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not machines" $(ARGS)
 
 .PHONY: interop
 interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
+
+.PHONY: machines
+machines: $(DEV_STAMP)  ## what compose.yaml starts, and two replicas behind nginx (minutes)
+	@scripts/install_chromium.sh
+	@scripts/install_nginx.sh
+	$(PY) -m pytest -m machines tests/machines $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
@@ -42,6 +52,10 @@ lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the 
 .PHONY: bench
 bench: $(RUN_STAMP)  ## measure this machine; benchmarks/METHODOLOGY.md defines every number
 	$(PY) -m benchmarks $(ARGS)
+
+.PHONY: scaling
+scaling: $(RUN_STAMP)  ## simulate swarms of 10 to 10,000 nodes; ARGS=--write keeps the result
+	$(PY) -m benchmarks.scaling $(ARGS)
 
 .PHONY: soak
 soak: $(RUN_STAMP)  ## random people, programs and node failures for minutes; ARGS="--minutes 30"

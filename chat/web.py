@@ -57,6 +57,7 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
             "tone": tone,
             "html": html,
             "known": mine is not None,
+            "running": mine is not None and mine.running,
             "model": backend.id,
             "progress": backend.progress,
         }
@@ -68,6 +69,9 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
         if chat is None:
             raise HTTPException(404)
         messages = chat.conversation.to_data()
+        if (live := chat.view.live) is not None and live.text:
+            # What there is of a running reply is kept too: this app may not live to finish it.
+            messages.append({"role": "assistant", "text": live.text, "cut": True})
         return {
             "system": chat.system,
             "model": chat.backend.id,

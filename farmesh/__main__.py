@@ -283,6 +283,12 @@ def _add_listening(parser: Any) -> None:
         metavar="FILE",
         help="file with this peer's private key, made when missing; keeps the address the same",
     )
+    group.add_argument(
+        "--address-file",
+        type=Path,
+        metavar="FILE",
+        help="file to write this peer's addresses to, when it can be reached",
+    )
 
 
 def _add_process(parser: Any, *, stdin: bool = True) -> None:
@@ -335,6 +341,7 @@ def _bootstrap(arguments: argparse.Namespace) -> Running:
 
     async def run() -> int:
         async with Bootstrap(config) as peer:
+            _write_addresses(arguments.address_file, peer.addresses)
             _say_ready("Bootstrap peer ready", peer.addresses, "CHECKPOINT", peer.addresses)
             return await _until_lost(peer.lost)
 
@@ -367,6 +374,7 @@ def _serve(arguments: argparse.Namespace) -> Running:
         async with FarNode(config) as node:
             what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
             _settle()
+            _write_addresses(arguments.address_file, node.addresses)
             _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
             return await _until_lost(node.lost)
 
@@ -385,6 +393,14 @@ async def _until_lost(lost: asyncio.Event) -> int:
     _note("Nobody can reach this peer any more: its p2p daemon ended.")
     threading.Thread(target=_end_late, args=(EXIT_LOST, _LOST_SECONDS), daemon=True).start()
     return EXIT_LOST
+
+
+def _write_addresses(path: Path | None, addresses: Sequence[str]) -> None:
+    """At once or not at all: whoever waits for the file must not read half of it."""
+    if path is not None:
+        half = path.with_name(f"{path.name}.new")
+        half.write_text("\n".join(addresses) + "\n", encoding="utf-8")
+        half.replace(path)
 
 
 def _say_ready(what: str, addresses: Sequence[str], model: str, peers: Sequence[str]) -> None:

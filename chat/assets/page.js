@@ -162,6 +162,7 @@
     } catch { state = { text: "The app does not answer", tone: "bad", html: drawn, known: true }; }
     // The app was started again, or let this chat go: give it back before somebody goes on.
     if (!state.known && chats?.has(chatId)) { await chats.bringBack(chatId); attach(); }
+    if (state.running) saveSoon(); // should the app end in the middle of a reply
     for (const id of ["fm-state", "fm-swarm-line"]) {
       const line = byId(id);
       if (!line) continue;

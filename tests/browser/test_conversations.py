@@ -102,8 +102,9 @@ def test_reply_that_ends_after_one_has_left_is_kept(tab: Tab) -> None:
     tab.page.locator("#fm-new").click()
     tab.until(lambda: tab.users == [])
     kept = """() => Object.entries(localStorage).filter(([key]) => key.startsWith("farmesh.chat."))
-      .map(([, text]) => JSON.parse(text).messages.map(m => m.role).join(" "))"""
-    tab.until(lambda: tab.page.evaluate(kept) == ["user assistant"], 30)
+      .map(([, text]) => JSON.parse(text).messages)
+      .map((all) => all.map(m => m.role + (m.made_with ? ", whole" : "")).join(" "))"""
+    tab.until(lambda: tab.page.evaluate(kept) == ["user assistant, whole"], 30)
 
 
 def test_system_prompt_belongs_to_its_chat(tab: Tab) -> None:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from chat import ui, web
 from chat.security import PERSON_COOKIE, Guard, person_of
+from chat.session import Request
 from chat.settings import ChatSettings
 from chat.store import ChatStore, new_id
 from tests.chat.fakes import FakeClient, ready_backend
@@ -134,3 +135,26 @@ async def test_every_action_of_the_page_is_private(http: httpx.AsyncClient) -> N
 async def test_tabs_hold_no_connection_open(http: httpx.AsyncClient) -> None:
     """A gr.State or an unload handler gives every tab a heartbeat; the sixth tab never loads."""
     assert (await http.get("/config")).json()["connect_heartbeat"] is False
+
+
+async def test_a_growing_reply_is_exported_too(http: httpx.AsyncClient, store: ChatStore) -> None:
+    """The app was lost in the middle of a long reply, and the page had kept nothing of it."""
+    chat_id, person = new_id(), new_id()
+    http.cookies.set(PERSON_COOKIE, person)
+    client = store.backend.engine.client
+    client.step = 0.01
+    client.enqueue("word " * 400)
+    chat = store.open(chat_id, person)
+    chat.send("Tell me everything.", Request())
+    async for view in chat.watch(0.0):
+        if view.live is not None and len(view.live.text) > 10:
+            break
+    state = (await http.get(f"/farmesh/swarm?chat={chat_id}")).json()
+    data = (await http.get(f"/farmesh/chat/{chat_id}")).json()
+    assert state["running"]
+    question, reply = data["messages"]
+    assert question["text"] == "Tell me everything."
+    assert reply["text"].startswith("word word")
+    assert reply["cut"], "it can be continued where it was brought back"
+    await chat.stop()
+    assert not (await http.get(f"/farmesh/swarm?chat={chat_id}")).json()["running"]
