@@ -2,9 +2,10 @@
 
 usage: python -m scripts.check_docs [--write]
 
-Made from the code: configs/default.toml, and in README.md and docs/ the blocks between
+Made from the code: configs/default.toml, and in the documents the blocks between
 ``<!-- made: NAME -->`` and ``<!-- end -->``. Compared: every path of README's file tree exists,
-relative links lead somewhere, docs/architecture.md names every module.
+relative links lead somewhere, docs/architecture.md names every module, docs/README.md every
+document. (Whether commands can be run is the affair of tests/test_documentation.py.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chat import settings
+from chat import accounts, settings
+from chat.backend import Backend
+from chat.ledger import Ledger
+from chat.metrics import Metrics
+from chat.openai_schema import ChatCompletionRequest, CompletionRequest
+from chat.store import ChatStore
 from farmesh import __main__ as cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,8 +72,76 @@ def _help(parser: argparse.ArgumentParser) -> str:
     return f"```text\n{parser.format_help().rstrip()}\n```"
 
 
+def accounts_help() -> str:
+    """The command, and how each of its own commands is called."""
+    parser = accounts.command_line()
+    os.environ["COLUMNS"] = "100"
+    commands = parser._subparsers._group_actions[0].choices  # type: ignore[union-attr,index]
+    usages = "".join(command.format_usage() for command in commands.values())
+    return f"```text\n{parser.format_help().rstrip()}\n\n{usages.rstrip()}\n```"
+
+
+def make_help() -> str:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    rows = ["| command | what it does |", "|---|---|"]
+    for target, what in re.findall(r"(?m)^([a-z]+):.*?## *(.+)$", text):
+        rows.append(f"| `make {target}` | {what} |")
+    return "\n".join(rows)
+
+
+def request_fields() -> str:
+    """Every field of a request that is read, with its range."""
+    rows = ["| field | value | where |", "|---|---|---|"]
+    chat = ChatCompletionRequest.model_json_schema()["properties"]
+    text = CompletionRequest.model_json_schema()["properties"]
+    for name, schema in {**text, **chat}.items():
+        where = "both" if name in text and name in chat else "completions"
+        if name not in text:
+            where = "chat"
+        elif name == "logprobs":
+            where = "both; completions take the number of `top_logprobs`"
+        rows.append(f"| `{name}` | {_value(schema)} | {where} |")
+    return "\n".join(rows)
+
+
+def _value(schema: dict[str, Any]) -> str:
+    """A JSON schema in few words."""
+    if "$ref" in schema:
+        return schema["$ref"].rpartition("/")[2]
+    if "anyOf" in schema:
+        kinds = [_value(kind) for kind in schema["anyOf"] if kind.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if schema.get("type") == "array":
+        return f"list of {_value(schema.get('items', {'type': 'any'}))}"
+    bounds = [
+        f"{word} {schema[key]}"
+        for key, word in (
+            *(("minimum", "at least"), ("exclusiveMinimum", "above")),
+            *(("maximum", "at most"), ("exclusiveMaximum", "below")),
+        )
+        if key in schema
+    ]
+    return ", ".join([schema.get("type", "any"), *bounds])
+
+
+def metrics_table() -> str:
+    rows = ["| metric | kind | meaning |", "|---|---|---|"]
+    metrics = Metrics()
+    metrics.read(ChatStore(Backend("none"), settings.ChatSettings()), Ledger())
+    for family in metrics.registry.collect():
+        if not family.name.startswith("farmesh"):
+            continue  # of the process and of Python, as prometheus_client always gives them
+        suffix = "_total" if family.type == "counter" else ""
+        rows.append(f"| `{family.name}{suffix}` | {family.type} | {family.documentation} |")
+    return "\n".join(rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
+    "request fields": request_fields,
+    "metrics": metrics_table,
+    "make help": make_help,
+    "chat.accounts --help": accounts_help,
     "app --help": lambda: _help(settings.command_line()),
     **{
         f"farmesh {name} --help": lambda name=name: _help(cli.subparser(name))
@@ -88,15 +162,19 @@ def _filled(path: Path, text: str) -> str:
     return BLOCK.sub(fill, text)
 
 
+def _documents() -> list[Path]:
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def made_files() -> Iterator[tuple[Path, str]]:
     """Files as they should be."""
     yield ROOT / "configs/default.toml", default_toml()
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+    for path in _documents():
         yield path, _filled(path, path.read_text(encoding="utf-8"))
 
 
 def _broken_links() -> Iterator[str]:
-    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+    for path in _documents():
         text = path.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
             if not (path.parent / target).exists():
@@ -132,6 +210,14 @@ def _unnamed_modules() -> Iterator[str]:
                 yield f"docs/architecture.md does not name {path.relative_to(ROOT)}"
 
 
+def _unlisted_documents() -> Iterator[str]:
+    """docs/README.md leads to every document."""
+    text = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        if path.name != "README.md" and f"]({path.name})" not in text:
+            yield f"docs/README.md does not lead to {path.relative_to(ROOT)}; add a line for it"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="bring the files up to date")
@@ -144,7 +230,7 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
         else:
             wrong.append(f"{path.relative_to(ROOT)} differs from what the code makes of it")
-    wrong += [*_broken_links(), *_missing_from_tree(), *_unnamed_modules()]
+    wrong += [*_broken_links(), *_missing_from_tree(), *_unnamed_modules(), *_unlisted_documents()]
     for line in wrong:
         print(line, file=sys.stderr)
     if any("differs" in line for line in wrong):

@@ -17,6 +17,7 @@ import pytest
 from chat.security import PERSON_COOKIE
 from chat.store import new_id
 from tests.browser.conftest import App, start_app, wait_ready
+from tests.documents import Block, blocks
 
 MESSAGES: Any = [{"role": "user", "content": "What is a node?"}]
 MANY = {"FARMESH_CHAT_CHAT_TURNS_PER_MINUTE": "1000"}
@@ -244,3 +245,18 @@ def test_help_does_not_wait_for_gradio(project: Path) -> None:
         [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=30
     )
     assert done.stdout.splitlines()[-1] == "set()", done.stdout + done.stderr
+
+
+PYTHON = [block for block in blocks("python") if not block.needs]
+
+
+@pytest.mark.swarm
+@pytest.mark.parametrize("block", PYTHON, ids=str)
+def test_python_of_the_documents_runs(block: Block, app: App) -> None:
+    """Prevents an example that fails at the reader's first try."""
+    code = block.body.replace("http://127.0.0.1:7860", app.url)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, f"{block}\n{done.stderr}"
+    assert done.stdout.strip(), f"{block} prints nothing"
