@@ -59,6 +59,7 @@ def test_the_command_prints_its_tables(
     monkeypatch.setattr(scaling, "IMAGES", tmp_path)
     monkeypatch.setattr(scaling, "REPORT", tmp_path / "scaling.md")
     monkeypatch.setitem(scaling.MINUTES, 10, 30)
+    monkeypatch.setattr(scaling, "CHATS", 50)
     scaling.REPORT.write_text("before\n<!-- measured -->\nold\n<!-- end -->\nafter\n")
     scaling.main()
     printed = capsys.readouterr().out
