@@ -32,6 +32,7 @@ from typing import IO
 from chat.settings import PROJECT, ModelEntry, SwarmSettings
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
+from farmesh.hub import is_remote, open_source
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ _TAIL_LINES = 20  # of a child's output, kept for error reports
 _LINE_BYTES = 65536  # longer lines of output are cut
 _DRAIN_SECONDS = 0.5  # for the last output of a child that has ended
 _SLOTS = 32  # apps of one user that may share a state folder
+_FETCHED = re.compile(r"^Fetching: (\d{1,3}) %")  # farmesh.hub.FetchBar
 _ADDRESS = re.compile(r"^/ip[46]/\S+/p2p/\w+$")  # alone on a line: the child is ready
 
 
@@ -70,6 +72,7 @@ class ChildStatus:
     pid: int | None = None
     restarts: int = 0
     detail: str = ""  # why it is not up
+    fetched: int | None = None  # per cent of its files that have come from the hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,13 @@ class EmbeddedSnapshot:
     @property
     def is_up(self) -> bool:
         return all(child.state is ChildState.UP for child in self.children)
+
+    @property
+    def fetched(self) -> float:
+        """Share of the nodes' files that has come from the hub, from 0 to 1."""
+        nodes = [child for child in self.children if child.span is not None]
+        shares = [1.0 if c.state is ChildState.UP else (c.fetched or 0) / 100 for c in nodes]
+        return sum(shares) / len(shares) if shares else 0.0
 
     @property
     def failed(self) -> tuple[ChildStatus, ...]:
@@ -130,27 +140,36 @@ def how_it_ended(exit_code: int, last_line: str) -> str:
     return f"It ended with exit code {exit_code}: {last_line or 'it said nothing'}"
 
 
-def _count_blocks(model: ModelEntry) -> int:
-    """How many blocks there are to share out; a checkpoint that no node could serve ends here."""
+def _check_folder(model: ModelEntry) -> int:
+    """How many blocks there are to share out; a folder that no node could serve ends here."""
     folder = Path(model.checkpoint_path)
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        num_blocks = int(config["num_hidden_layers"])
-    except OSError:
-        raise CheckpointError(
-            f"The model {model.id!r} has no checkpoint at {model.checkpoint}: "
-            "there is no config.json that can be read."
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise CheckpointError(
-            f"{folder / 'config.json'} does not say how many layers the model has."
-        ) from None
+    num_blocks = _count_blocks(model, folder)
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(
             f"The model {model.id!r} has no *.safetensors files in {folder}: "
             "put them there, or choose another model with --model."
         )
     return num_blocks
+
+
+def _ask_hub(model: ModelEntry) -> int:
+    """The same of a model on the hub, of which only config.json is fetched."""
+    return _count_blocks(model, open_source(model.checkpoint, revision=model.revision).folder)
+
+
+def _count_blocks(model: ModelEntry, folder: Path) -> int:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        return int(config.get("num_hidden_layers") or config["n_layer"])
+    except OSError:
+        raise CheckpointError(
+            f"The model {model.id!r} has no checkpoint at {model.checkpoint}: "
+            "there is no config.json that can be read."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CheckpointError(
+            f"{folder / 'config.json'} does not say how many layers the model has."
+        ) from None
 
 
 # --- One child --------------------------------------------------------------------------------
@@ -273,16 +292,12 @@ class EmbeddedSwarm:
         *,
         program: Sequence[str] = (sys.executable, "-m", "farmesh"),
     ) -> None:
-        num_blocks = _count_blocks(model)
-        if settings.nodes > num_blocks:
-            raise ConfigError(
-                f"swarm.nodes is {settings.nodes}, but {model.name} has only {num_blocks} blocks; "
-                f"set it to {num_blocks} or less."
-            )
         self._settings = settings
         self._model = model
         self._program = tuple(program)
-        self._spans = split_blocks(num_blocks, settings.nodes)
+        self._spans: tuple[Span, ...] = ()  # of a model on the hub: when the scope is entered
+        if not is_remote(model.checkpoint_path):
+            self._spans = self._shared_out(_check_folder(model))
         self._threads = threads_per_node(settings.threads, settings.nodes, usable_cores())
         self._children: list[_Child] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -292,6 +307,14 @@ class EmbeddedSwarm:
     def __repr__(self) -> str:
         children = ", ".join(f"{c.name} {c.state.upper()}" for c in self.snapshot().children)
         return f"<EmbeddedSwarm {children or 'NEW'}>"
+
+    def _shared_out(self, num_blocks: int) -> tuple[Span, ...]:
+        if self._settings.nodes > num_blocks:
+            raise ConfigError(
+                f"swarm.nodes is {self._settings.nodes}, but {self._model.name} has only "
+                f"{num_blocks} blocks; set it to {num_blocks} or less."
+            )
+        return split_blocks(num_blocks, self._settings.nodes)
 
     def snapshot(self) -> EmbeddedSnapshot:
         return EmbeddedSnapshot(tuple(child.status for child in self._children))
@@ -330,6 +353,8 @@ class EmbeddedSwarm:
         return next((tuple(c.tail) for c in self._children if c.status.name == name), ())
 
     async def __aenter__(self) -> EmbeddedSwarm:
+        if not self._spans:
+            self._spans = self._shared_out(await asyncio.to_thread(_ask_hub, self._model))
         folder = _claim_slot(self._settings.state_dir, self._scope)
         self._children = [self._bootstrap(folder), *self._nodes(folder)]
         for child in self._children:
@@ -369,6 +394,10 @@ class EmbeddedSwarm:
             ]
             if self._model.dht_prefix:
                 arguments += ["--prefix", self._model.dht_prefix]
+            if self._model.revision:
+                arguments += ["--revision", self._model.revision]
+            if self._model.adapter_path:
+                arguments += ["--adapters", str(self._model.adapter_path)]
             yield _Child(ChildStatus(name, span), tuple(arguments), _log(folder, name))
 
     # --- Supervision: one task per child ---
@@ -422,6 +451,9 @@ class EmbeddedSwarm:
     async def _listen(self, child: _Child, output: asyncio.StreamReader, port: int) -> None:
         async for line in _lines(output):
             child.hear(line)
+            if fetched := _FETCHED.match(line):
+                child.status = replace(child.status, fetched=int(fetched[1]))
+                self._tell()
             if not _ADDRESS.match(line):
                 continue
             if line not in child.announced:
@@ -440,6 +472,10 @@ class EmbeddedSwarm:
     ) -> None:
         detail = child.status.detail if detail is None else detail
         child.status = replace(child.status, state=state, pid=pid, detail=detail)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake everybody who waits for a change."""
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -16,7 +16,7 @@ from chat.embedded import EmbeddedSwarm
 from chat.opening import opened
 from chat.settings import Catalogue, ModelEntry, Settings
 from chat.words import ChatError
-from farmesh.errors import ConfigError, FarMeshError
+from farmesh.errors import FarMeshError
 
 log = logging.getLogger(__name__)
 
@@ -97,11 +97,6 @@ class Models:
         return backend
 
     def _swarm_of(self, entry: ModelEntry) -> EmbeddedSwarm | None:
-        if entry.adapter:  # better than a reply from another model than was asked for
-            raise ConfigError(
-                f"The model {entry.id!r} names the adapter {entry.adapter!r}, which nodes of this "
-                "version cannot apply; take adapter out of the catalogue."
-            )
         if self._settings.swarm.mode != "embedded":
             return None
         return EmbeddedSwarm(self._settings.swarm, entry)

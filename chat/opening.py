@@ -8,7 +8,7 @@ import gc
 import importlib
 import shlex
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +19,11 @@ from chat.embedded import ChildState, EmbeddedSwarm, is_loopback
 from chat.settings import PROJECT, ModelEntry, Settings
 from farmesh import ClientConfig
 from farmesh.errors import CheckpointError
+from farmesh.hub import fetch_tokenizer, is_remote
 
 # How far opening is, by what has been done; nodes load while the tokenizer does.
 NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
+NODES_FETCHING = 0.85  # a model on the hub: the nodes are waited for, for minutes perhaps
 
 
 @asynccontextmanager
@@ -66,22 +68,58 @@ async def _open(
     # Both import torch or transformers, which takes seconds: never on the event loop. One after the
     # other: transformers' lazy imports fail when two threads make them for the first time.
     tokenizer = await asyncio.to_thread(_load_tokenizer, model)
+    remote = is_remote(model.checkpoint_path)
     backend.progress = TOKENIZER_LOADED
     client_class = await asyncio.to_thread(_client_class)
     peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
     backend.status, backend.progress = "Joining the swarm", JOINING
     config = ClientConfig(
-        checkpoint=model.checkpoint_path, initial_peers=peers, dht_prefix=model.dht_prefix
+        checkpoint=model.checkpoint_path,
+        revision=model.revision,
+        active_adapter=str(model.adapter_path) if model.adapter_path else None,
+        initial_peers=peers,
+        dht_prefix=model.dht_prefix,
     )
     if swarm is not None:  # an own node that was lost is being started again right now
         config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)
-    client = await asyncio.to_thread(client_class, config)
+    client = await asyncio.to_thread(client_class, config, progress=_fetching(backend))
     await stack.enter_async_context(client)
+    if swarm is not None and remote:
+        await _nodes_up(backend, swarm)
     where = swarm.announced if swarm is not None else peers
-    backend.join = join_command(model.checkpoint, client.prefix, where)
+    backend.join = join_command(
+        model.checkpoint, client.prefix, where, revision=model.revision, adapter=model.adapter
+    )
     template = model.chat_template.read_text("utf-8") if model.chat_template else None
     await asyncio.to_thread(_settle)
     return Engine(client, tokenizer, min(model.context, client.max_context), template)
+
+
+def _fetching(backend: Backend) -> Callable[[int, int], None]:
+    """Shows in the page how much of the app's own part of the model has come from the hub."""
+
+    def report(done: int, total: int) -> None:
+        share = done / max(1, total)
+        backend.status = f"Fetching the model: {100 * share:.0f} %"
+        backend.progress = JOINING + (NODES_FETCHING - JOINING) * share
+
+    return report
+
+
+async def _nodes_up(backend: Backend, swarm: EmbeddedSwarm) -> None:
+    """Wait for nodes that fetch their blocks, which takes longer than any message should wait.
+
+    Raises:
+        CheckpointError: a node was given up.
+    """
+    async for snapshot in swarm.changes():
+        if snapshot.failed:
+            child = snapshot.failed[0]
+            raise CheckpointError(f"{child.name} could not be started: {child.detail}")
+        if snapshot.is_up:
+            return
+        backend.status = f"Fetching the model: {100 * snapshot.fetched:.0f} %"
+        backend.progress = NODES_FETCHING + (1.0 - NODES_FETCHING) * 0.99 * snapshot.fetched
 
 
 async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
@@ -118,7 +156,8 @@ def _load_tokenizer(model: ModelEntry) -> Any:
     """
     transformers = importlib.import_module("transformers")
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(model.checkpoint_path)
+        folder = fetch_tokenizer(model.checkpoint_path, revision=model.revision)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{model.name} has no usable tokenizer in {model.checkpoint}: "
@@ -131,12 +170,21 @@ def _load_tokenizer(model: ModelEntry) -> Any:
     return tokenizer
 
 
-def join_command(checkpoint: str, prefix: str, peers: Sequence[str]) -> str:
+def join_command(
+    checkpoint: str,
+    prefix: str,
+    peers: Sequence[str],
+    *,
+    revision: str | None = None,
+    adapter: str | None = None,
+) -> str:
     """What to run in the project's folder to add a node, with all that the node must be told.
 
     The model's name in the swarm is always given: elsewhere its folder may be called differently.
     """
     words = [python(), "-m", "farmesh", "serve", checkpoint, "--prefix", prefix]
+    words += ["--revision", revision] if revision else []
+    words += ["--adapters", adapter] if adapter else []
     words += ["--peers", *peers]
     if not all(map(is_loopback, peers)):
         words += ["--host", "0.0.0.0"]  # others must reach the new node too

@@ -229,18 +229,28 @@ class ModelEntry(Section):
     name: str  # shown to people
     description: str = ""  # one sentence, shown beside the name
     licence: str  # SPDX identifier or the licence's name
-    checkpoint: str  # folder with config.json and safetensors; else passed on as a name
+    checkpoint: str  # folder with config.json and safetensors; else a name on the hub
+    revision: str | None = None  # branch, tag or commit on the hub; None: its main branch
     dht_prefix: Annotated[str, Field(pattern=r"^[^. ]+$")] | None = None  # None: from the name
     context: int = Field(ge=16)  # tokens a chat may hold, prompt and replies together
     chat_template: FilePath | None = None  # Jinja file; None: the checkpoint's own
-    adapter: str | None = None  # LoRA that the nodes apply, by its name in the swarm
+    adapter: str | None = None  # LoRA that the nodes apply: folder, or its name in the swarm
     sampling: SamplingDefaults = SamplingDefaults()
 
     @property
     def checkpoint_path(self) -> Path | str:
         """The folder when there is one, relative to the project; else the name as it is."""
-        folder = PROJECT / Path(self.checkpoint).expanduser()
-        return folder if folder.is_dir() or self.checkpoint[:1] in "./~" else self.checkpoint
+        return _folder_or_name(self.checkpoint)
+
+    @property
+    def adapter_path(self) -> Path | str | None:
+        """The same of the adapter."""
+        return _folder_or_name(self.adapter) if self.adapter else None
+
+
+def _folder_or_name(text: str) -> Path | str:
+    folder = PROJECT / Path(text).expanduser()
+    return folder if folder.is_dir() or text[:1] in "./~" else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,15 +24,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from farmesh import core
 from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
 from farmesh.core import NodeInfo, NodeState, SamplingParams, Span, SwarmSnapshot
 from farmesh.errors import ConfigError, FarMeshError, PeerUnreachable
-
-if TYPE_CHECKING:
-    from farmesh.checkpoint import Checkpoint
 
 EXIT_GAPS, EXIT_LOST, EXIT_WRONG, EXIT_INTERRUPTED = 1, 1, 2, 130
 COMMANDS = ("bootstrap", "serve", "status", "generate")
@@ -120,6 +117,15 @@ def _add_serve(commands: Any) -> None:
         metavar="N",
         help="how many blocks to serve when --blocks is left out; default: as many as fit",
     )
+    group.add_argument(
+        "--adapters",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="LoRA adapters to serve beside the plain model: folders, or names on the hub "
+        "(needs the extra lora)",
+    )
     _add_prefix(group)
     group.add_argument(
         "--allow",
@@ -137,6 +143,13 @@ def _add_serve(commands: Any) -> None:
         "--dtype",
         default="auto",
         help="auto, float32, bfloat16 or float16; auto: float32 on CPUs, bfloat16 on GPUs (auto)",
+    )
+    group.add_argument(
+        "--quantize",
+        choices=("none", "int8", "nf4"),
+        default="none",
+        help="keep the weights in 8 or 4 bits: less memory, not quite the same replies; needs the "
+        "extra quant (none)",
     )
     group.add_argument(
         "--threads", type=_natural, default=0, metavar="N", help="torch threads; 0: as torch likes"
@@ -163,8 +176,11 @@ def _add_status(commands: Any) -> None:
     _add_peers(parser, "bootstrap addresses of the swarm to look at", required=True)
     model = parser.add_argument_group("which model", "either --checkpoint, or the other two")
     model.add_argument(
-        "--checkpoint", metavar="FOLDER", help="folder of the model; only its config.json is read"
+        "--checkpoint",
+        metavar="NAME",
+        help="folder of the model, or its name on the hub; only its config.json is read",
     )
+    _add_hub(model)
     _add_prefix(model)
     model.add_argument("--num-blocks", type=_positive, metavar="N", help="how many blocks it has")
     parser.add_argument("--json", action="store_true", help="print JSON for other programs")
@@ -183,6 +199,11 @@ def _add_generate(commands: Any) -> None:
     _add_checkpoint(parser)
     _add_peers(parser, "bootstrap addresses of the swarm that serves the model", required=True)
     _add_prefix(parser)
+    parser.add_argument(
+        "--adapter",
+        metavar="NAME",
+        help="LoRA that the nodes shall apply, by its name in the swarm",
+    )
     parser.add_argument("--prompt", required=True, metavar="TEXT", help="what to say to the model")
     parser.add_argument("--system", metavar="TEXT", help="system prompt, before the prompt")
     parser.add_argument(
@@ -229,7 +250,22 @@ def _add_checkpoint(parser: Any) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="folder with config.json and *.safetensors, e.g. models/guide",
+        help="folder with config.json and *.safetensors, e.g. models/guide, or a name on the "
+        "Hugging Face hub, owner/model; of that only the files needed are fetched (HF_TOKEN for "
+        "private ones)",
+    )
+    _add_hub(parser)
+
+
+def _add_hub(parser: Any) -> None:
+    parser.add_argument(
+        "--revision", metavar="NAME", help="branch, tag or commit on the hub (its main branch)"
+    )
+    parser.add_argument(
+        "--cache-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="where files from the hub are kept (HF_HOME, or ~/.cache/huggingface)",
     )
 
 
@@ -250,7 +286,7 @@ def _add_prefix(parser: Any) -> None:
         "--prefix",
         metavar="NAME",
         help="the model's name in the swarm; nodes and clients must say the same "
-        "(made from the folder's name)",
+        "(made from the model's name)",
     )
 
 
@@ -350,7 +386,9 @@ def _bootstrap(arguments: argparse.Namespace) -> Running:
 
 def _serve(arguments: argparse.Namespace) -> Running:
     config = NodeConfig(
-        checkpoint=Path(arguments.checkpoint),
+        checkpoint=arguments.checkpoint,
+        revision=arguments.revision,
+        cache_dir=arguments.cache_dir,
         initial_peers=tuple(arguments.peers),
         span=arguments.blocks,
         num_blocks=arguments.num_blocks,
@@ -362,16 +400,21 @@ def _serve(arguments: argparse.Namespace) -> Running:
         public_name=arguments.name,
         device=arguments.device,
         dtype=arguments.dtype,
+        quantize=arguments.quantize,
+        adapters=tuple(arguments.adapters),
         threads=arguments.threads,
         cache_tokens=arguments.cache_tokens,
         allowed_peers=tuple(arguments.allow),
     )
+    from farmesh.hub import FetchBar
     from farmesh.node import FarNode
 
     model = arguments.checkpoint + (f" --prefix {arguments.prefix}" if arguments.prefix else "")
 
     async def run() -> int:
-        async with FarNode(config) as node:
+        # It may ask the hub: in a thread, so that Ctrl-C is heard meanwhile.
+        node = await asyncio.to_thread(FarNode, config, progress=FetchBar())
+        async with node:
             what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
             _settle()
             _write_addresses(arguments.address_file, node.addresses)
@@ -431,11 +474,13 @@ def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
     if arguments.checkpoint:
         from farmesh.checkpoint import Checkpoint
 
-        checkpoint = Checkpoint(arguments.checkpoint)
+        checkpoint = Checkpoint(
+            arguments.checkpoint, revision=arguments.revision, cache_dir=arguments.cache_dir
+        )
         return arguments.prefix or checkpoint.default_prefix, checkpoint.num_blocks
     if not (arguments.prefix and arguments.num_blocks):
         raise ConfigError(
-            "Say which model: --checkpoint FOLDER, or --prefix NAME together with --num-blocks N."
+            "Say which model: --checkpoint NAME, or --prefix NAME together with --num-blocks N."
         )
     return arguments.prefix, arguments.num_blocks
 
@@ -546,21 +591,25 @@ def _generate(arguments: argparse.Namespace) -> Running:
         seed=arguments.seed,
         stop=tuple(arguments.stop),
     )
-    from farmesh.checkpoint import Checkpoint
     from farmesh.client import FarMeshClient
+    from farmesh.hub import FetchBar
     from farmesh.text import TextStream
 
-    tokenizer = _tokenizer(Checkpoint(arguments.checkpoint))
-    token_ids = _prompt_ids(tokenizer, arguments)
     config = ClientConfig(
-        checkpoint=Path(arguments.checkpoint),
+        checkpoint=arguments.checkpoint,
+        revision=arguments.revision,
+        cache_dir=arguments.cache_dir,
+        active_adapter=arguments.adapter,
         initial_peers=tuple(arguments.peers),
         dht_prefix=arguments.prefix,
     )
-    text = TextStream(tokenizer, sampling.stop)
 
     async def run() -> int:
-        async with FarMeshClient(config) as client, client.session() as session:
+        tokenizer = await asyncio.to_thread(_tokenizer, config)
+        token_ids = _prompt_ids(tokenizer, arguments)
+        text = TextStream(tokenizer, sampling.stop)
+        found = await asyncio.to_thread(FarMeshClient, config, progress=FetchBar())
+        async with found as client, client.session() as session:
             events = session.generate(token_ids, sampling)
             async with contextlib.aclosing(events):
                 async for piece in _shown(events, text):
@@ -570,13 +619,18 @@ def _generate(arguments: argparse.Namespace) -> Running:
     return run()
 
 
-def _tokenizer(checkpoint: Checkpoint) -> Any:
+def _tokenizer(config: ClientConfig) -> Any:
     from transformers import AutoTokenizer
 
+    from farmesh.hub import fetch_tokenizer
+
+    folder = fetch_tokenizer(
+        config.checkpoint, revision=config.revision, cache_dir=config.cache_dir
+    )
     try:
-        return AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{checkpoint.path} has no usable tokenizer: {error}") from error
+        raise ConfigError(f"{config.checkpoint} has no usable tokenizer: {error}") from error
 
 
 def _prompt_ids(tokenizer: Any, arguments: argparse.Namespace) -> list[int]:

@@ -1,12 +1,15 @@
-"""A checkpoint on disk: its config, and single tensors read out of its safetensors files."""
+"""A checkpoint: its config, and single tensors read out of its safetensors files.
+
+A folder, or a repository of the Hugging Face hub, of which only the files are fetched that hold
+the tensors asked for (:mod:`farmesh.hub`).
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,37 +18,51 @@ from transformers import AutoConfig, PreTrainedConfig
 from farmesh.core import Span
 from farmesh.errors import CheckpointError
 from farmesh.families import Family, family_of
+from farmesh.hub import Progress, open_source
 
 _INDEX = "model.safetensors.index.json"
-_UNSAFE_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_WHOLE = "model.safetensors"
+_UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt")
 
 
 class Checkpoint:
-    """A folder with ``config.json`` and safetensors weights.
+    """``config.json`` and safetensors weights, in a folder or on the hub.
 
     Raises:
-        CheckpointError: the folder is missing, or holds no config or no safetensors.
+        CheckpointError: it is nowhere, or holds no config or no safetensors; the subclasses tell
+            what the hub had to say.
         UnsupportedModel: the architecture has no block support.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        if not self.path.is_dir():
-            raise CheckpointError(
-                f"There is no checkpoint folder {os.fspath(path)!r}. "
-                "Give a folder with config.json and *.safetensors files."
-            )
-        if not (self.path / "config.json").is_file():
-            raise CheckpointError(f"{self.path} has no config.json, so it is not a checkpoint.")
+    def __init__(
+        self,
+        name: Path | str,
+        *,
+        revision: str | None = None,
+        cache_dir: Path | str | None = None,
+        token: str | None = None,
+    ) -> None:
+        self._source = open_source(name, revision=revision, cache_dir=cache_dir, token=token)
+        self.path = self._source.folder
         try:
             self.config: PreTrainedConfig = AutoConfig.from_pretrained(self.path)
         except (ValueError, OSError, KeyError) as error:
             raise CheckpointError(f"{self.path}/config.json cannot be used: {error}") from error
         self.family: Family = family_of(self.config)
-        self._files = self._with_root(self._find_files())
+        check_safe(self._source.files, self._source.name)
 
     def __repr__(self) -> str:
-        return f"<Checkpoint {self.path.name} {self.config.model_type} {self.num_blocks} blocks>"
+        return f"<Checkpoint {self.name} {self.config.model_type} {self.num_blocks} blocks>"
+
+    @property
+    def name(self) -> str:
+        """The repository on the hub, or the folder's name."""
+        return self._source.repository or self.path.resolve().name
+
+    @property
+    def repository(self) -> str | None:
+        """On the hub; None: a folder of this machine."""
+        return self._source.repository
 
     @property
     def num_blocks(self) -> int:
@@ -62,54 +79,66 @@ class Checkpoint:
 
     @property
     def default_prefix(self) -> str:
-        """The DHT prefix that nodes and clients of this folder agree on without being told."""
-        return self.family.dht_prefix(self.path.resolve().name)
+        """The DHT prefix that nodes and clients of this model agree on without being told."""
+        return self.family.dht_prefix(self.name)
 
     @cached_property
     def eos_token_ids(self) -> frozenset[int]:
         """Tokens that end a reply, from generation_config.json or else config.json."""
         for name in ("generation_config.json", "config.json"):
-            path = self.path / name
-            if path.is_file():
-                ids = json.loads(path.read_text("utf-8")).get("eos_token_id")
+            if name in self._source.files:
+                self._source.fetch([name])
+                ids = json.loads((self.path / name).read_text("utf-8")).get("eos_token_id")
                 if ids is not None:
                     return frozenset(ids if isinstance(ids, list) else [ids])
         return frozenset()
 
-    def _find_files(self) -> dict[str, Path]:
-        """Which file holds each tensor."""
-        index = self.path / _INDEX
-        if index.is_file():
-            try:
-                names: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"]
-            except (ValueError, KeyError) as error:
-                raise CheckpointError(f"{index} is not a safetensors index.") from error
-            return {tensor: self.path / Path(name).name for tensor, name in names.items()}
-        files: dict[str, Path] = {}
-        for path in sorted(self.path.glob("*.safetensors")):
-            try:
-                with safe_open(path, framework="pt") as shard:
-                    files.update(dict.fromkeys(shard.keys(), path))
-            except (SafetensorError, OSError) as error:
-                raise CheckpointError(f"{path} is not a readable safetensors file.") from error
-        if not files:
-            unsafe = any(any(self.path.glob(pattern)) for pattern in _UNSAFE_WEIGHTS)
-            hint = (
-                " It has weights in a pickle format, which can run code when loaded and is "
-                "refused; convert them with save_pretrained of transformers."
-                if unsafe
-                else ""
-            )
-            raise CheckpointError(f"{self.path} has no *.safetensors files.{hint}")
-        return files
+    # --- which file holds what ------------------------------------------------------------------
 
-    def _with_root(self, files: dict[str, Path]) -> dict[str, Path]:
-        """Names as the whole model has them: some checkpoints were saved from its trunk alone."""
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        """The file of every tensor, by the tensor's name in the whole model."""
+        files = self._find_files()
         root = f"{self.family.blocks.split('.')[0]}."
         self._rootless = not any(name.startswith(root) for name in files)
-        if not self._rootless:
-            return files
-        return {root + name: path for name, path in files.items()}
+        # Some checkpoints were saved from the model's trunk alone.
+        return {root + name: file for name, file in files.items()} if self._rootless else files
+
+    def _find_files(self) -> dict[str, str]:
+        if _INDEX in self._source.files:
+            return self._read_index()
+        weights = weight_files(self._source.files)
+        self._source.fetch(weights)
+        files: dict[str, str] = {}
+        for name in weights:
+            try:
+                with safe_open(self.path / name, framework="pt") as shard:
+                    files.update(dict.fromkeys(shard.keys(), name))
+            except (SafetensorError, OSError) as error:
+                raise CheckpointError(
+                    f"{self.path / name} is not a readable safetensors file."
+                ) from error
+        return files
+
+    def _read_index(self) -> dict[str, str]:
+        self._source.fetch([_INDEX])
+        try:
+            names: dict[str, str] = json.loads((self.path / _INDEX).read_text("utf-8"))[
+                "weight_map"
+            ]
+            return {tensor: PurePosixPath(name).name for tensor, name in names.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{self.path / _INDEX} is not a safetensors index.") from error
+
+    def fetch(self, prefixes: Iterable[str], progress: Progress | None = None) -> None:
+        """Make the files present that hold the tensors under these prefixes, and no others.
+
+        Raises: CheckpointError.
+        """
+        if _INDEX not in self._source.files:  # no index: which tensors are where, the files say
+            self._source.fetch(weight_files(self._source.files), progress)
+        names = (name for prefix in prefixes for name in self.names(prefix))
+        self._source.fetch([self._files[name] for name in names], progress)
 
     def has(self, name: str) -> bool:
         return name in self._files
@@ -126,13 +155,15 @@ class Checkpoint:
         Raises:
             CheckpointError: a tensor or its file is missing or unreadable.
         """
-        by_file: dict[Path, list[str]] = {}
+        by_file: dict[str, list[str]] = {}
         for name in names:
             if name not in self._files:
                 raise CheckpointError(f"{self.path} lacks the tensor {name}.")
             by_file.setdefault(self._files[name], []).append(name)
+        self._source.fetch(by_file)
         tensors: dict[str, torch.Tensor] = {}
-        for path, wanted in by_file.items():
+        for file, wanted in by_file.items():
+            path = self.path / file
             try:
                 with safe_open(path, framework="pt") as shard:
                     for name in wanted:
@@ -171,9 +202,29 @@ class Checkpoint:
         """Raises: CheckpointError when the model has no such blocks."""
         if span.end > self.num_blocks:
             raise CheckpointError(
-                f"{self.path.name} has {self.num_blocks} blocks (0:{self.num_blocks}); "
+                f"{self.name} has {self.num_blocks} blocks (0:{self.num_blocks}); "
                 f"it cannot serve {span}."
             )
+
+
+def weight_files(files: Iterable[str]) -> list[str]:
+    """The safetensors files of a checkpoint without an index: the one of the usual name, or all."""
+    found = sorted(name for name in files if name.endswith(".safetensors") and "/" not in name)
+    return [_WHOLE] if _WHOLE in found else found
+
+
+def check_safe(files: Iterable[str], name: str) -> None:
+    """Raises: CheckpointError when there are no safetensors; weights as pickles are refused."""
+    top = [file for file in files if "/" not in file]
+    if any(file.endswith((".safetensors", _INDEX)) for file in top):
+        return
+    hint = (
+        " It has weights in a pickle format, which can run code when loaded and is refused; "
+        "convert them with save_pretrained of transformers."
+        if any(file.endswith(_UNSAFE_WEIGHTS) for file in top)
+        else ""
+    )
+    raise CheckpointError(f"{name} has no *.safetensors files.{hint}")
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -30,8 +30,9 @@ from farmesh.errors import (
     SwarmUnreachable,
     TransportError,
 )
+from farmesh.hub import Progress, adapter_name
 from farmesh.link import HopLink
-from farmesh.model import HeadBatcher, NextToken, Stem
+from farmesh.model import HeadBatcher, NextToken, Stem, stem_prefixes
 from farmesh.p2p import libp2p_network
 from farmesh.pings import choose_pings
 from farmesh.routing import DEFAULT_RTT, RouteHints, RouteTable
@@ -83,14 +84,31 @@ class FarMeshClient:
         ConfigError: an address cannot be parsed.
     """
 
-    def __init__(self, config: ClientConfig, *, network: NetworkFactory | None = None) -> None:
+    def __init__(
+        self,
+        config: ClientConfig,
+        *,
+        network: NetworkFactory | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """
+        Args:
+            progress: told, in another thread, how many bytes of how many have come from the hub.
+        """
         self.config = config
+        self._progress = progress
+        self._adapter = adapter_name(config.active_adapter) if config.active_adapter else None
         self._join = network or libp2p_network(
             connect_timeout=config.connect_timeout,
             initial_peers=config.initial_peers,
             client_mode=True,
         )
-        self._checkpoint = Checkpoint(config.checkpoint)
+        self._checkpoint = Checkpoint(
+            config.checkpoint,
+            revision=config.revision,
+            cache_dir=config.cache_dir,
+            token=config.hf_token,
+        )
         self.prefix = config.dht_prefix or self._checkpoint.default_prefix
         self._snapshot = SwarmSnapshot(self.prefix, self._checkpoint.num_blocks)
         self._routes = RouteTable(self._snapshot)
@@ -165,10 +183,16 @@ class FarMeshClient:
 
     async def __aenter__(self) -> FarMeshClient:
         loop = asyncio.get_running_loop()
-        stem = await loop.run_in_executor(self._executor, Stem, self._checkpoint)
+        stem = await loop.run_in_executor(self._executor, self._load)
         self._loaded = stem, HeadBatcher(stem, self._executor)
         self._keeper = asyncio.create_task(self._keep_joined(), name="farmesh-client")
         return self
+
+    def _load(self) -> Stem:
+        """The client's part of the checkpoint, fetched first if it is not here."""
+        self._checkpoint.fetch(stem_prefixes(self._checkpoint), self._progress)
+        _ = self._checkpoint.eos_token_ids  # read from a file, that may have to come: not later
+        return Stem(self._checkpoint)
 
     async def __aexit__(
         self,
@@ -205,6 +229,8 @@ class FarMeshClient:
             nodes = await self._network.directory.lookup(self.prefix, self.num_blocks)
         except (TimeoutError, OSError) as error:
             raise SwarmUnreachable("The swarm's DHT does not answer.") from error
+        if self._adapter is not None:  # others would answer as the plain model
+            nodes = tuple(node for node in nodes if self._adapter in node.adapters)
         if not nodes and self._snapshot.online and self._empty_looks < _EMPTY_LOOKS:
             # A busy DHT may miss all records at once; the nodes' streams tell who is really gone.
             self._empty_looks += 1
@@ -317,6 +343,12 @@ class FarMeshClient:
         """
         if not self._joined.is_set():
             raise MissingBlocks(span, ": the swarm has not been joined yet")
+        try:
+            return self._find_route(span, tokens, salt)
+        except MissingBlocks as error:
+            raise MissingBlocks(error.missing, adapter=self._adapter) from None
+
+    def _find_route(self, span: Span, tokens: int, salt: int) -> Route:
         hints = RouteHints(
             rtts=self._rtts,
             block_seconds=self._block_seconds,
@@ -376,7 +408,7 @@ class FarMeshClient:
     def make_link(self, hop: Hop, max_length: int) -> HopLink:
         node = self._snapshot.node(hop.peer_id)
         extensions = node.extensions if node is not None else frozenset()
-        return HopLink(hop, extensions, self.prefix, max_length)
+        return HopLink(hop, extensions, self.prefix, max_length, self._adapter)
 
     async def open_link(self, link: HopLink, *, resume: bool = False) -> None:
         """Raises: HopLost."""

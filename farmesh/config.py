@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from farmesh.core import Span
@@ -13,7 +13,11 @@ from farmesh.errors import ConfigError
 class ClientConfig:
     """How a client joins a swarm and holds its sessions."""
 
-    checkpoint: Path | str  # folder with config.json and safetensors, or a hub name
+    checkpoint: Path | str  # folder with config.json and safetensors, or a name on the hub
+    revision: str | None = None  # branch, tag or commit on the hub; None: its main branch
+    cache_dir: Path | None = None  # of what comes from the hub; None: the hub's own (HF_HOME)
+    hf_token: str | None = field(default=None, repr=False)  # None: HF_TOKEN, or who is logged in
+    active_adapter: str | None = None  # LoRA that the nodes apply, by its name in the swarm
     initial_peers: tuple[str, ...] = ()  # addresses of bootstrap peers, /ip4/…/p2p/…
     dht_prefix: str | None = None  # None: derived from the checkpoint's name
     threads: int = 1  # torch threads for embeddings, norm and LM head
@@ -34,7 +38,9 @@ class ClientConfig:
 class NodeConfig:
     """What a node serves and how much of the machine it may use."""
 
-    checkpoint: Path | str  # folder with config.json and safetensors, or a hub name
+    checkpoint: Path | str  # folder with config.json and safetensors, or a name on the hub
+    revision: str | None = None  # branch, tag or commit on the hub; None: its main branch
+    cache_dir: Path | None = None  # of what comes from the hub; None: the hub's own (HF_HOME)
     initial_peers: tuple[str, ...] = ()  # empty: this node founds a swarm of its own
     span: Span | None = None  # None: the blocks that the swarm serves worst
     num_blocks: int | None = None  # how many, when the span is chosen; None: what fits
@@ -46,6 +52,8 @@ class NodeConfig:
     public_name: str | None = None  # shown to others beside the node
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     dtype: str = "auto"  # auto: float32 on CPUs, bfloat16 on GPUs
+    quantize: str = "none"  # none | int8 | nf4: how the blocks' weights are kept (bitsandbytes)
+    adapters: tuple[str, ...] = ()  # LoRAs to serve beside the plain model: folders, hub names
     threads: int = 0  # torch threads; 0: torch's default
     cache_tokens: int = 16384  # tokens of context held in the KV cache, per block, all sessions
     max_session_tokens: int = 131072  # longest session accepted, lowered to cache_tokens

@@ -25,7 +25,8 @@ from farmesh.client import FarMeshClient
 from farmesh.config import ClientConfig
 from farmesh.constants import PUBLIC_INITIAL_PEERS
 from farmesh.core import SamplingParams, TokenGenerated
-from farmesh.errors import ConfigError, ContextOverflow, SessionClosed
+from farmesh.errors import ContextOverflow, SessionClosed
+from farmesh.hub import FetchBar
 from farmesh.session import InferenceSession
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ _T = TypeVar("_T")
 # Accepted because upstream's callers pass them; the engine has no such knob, or does it by itself.
 _WITHOUT_EFFECT = frozenset(
     {
-        "cache_dir",
         "compression",
         "daemon_startup_timeout",
         "low_cpu_mem_usage",
@@ -44,14 +44,11 @@ _WITHOUT_EFFECT = frozenset(
         "min_backoff",
         "ping_n_servers",
         "request_timeout",
-        "revision",
         "session_timeout",
         "show_route",
         "step_timeout",
-        "token",
         "trust_remote_code",
         "update_period",
-        "use_auth_token",
     }
 )
 
@@ -403,24 +400,32 @@ class AutoDistributedModelForCausalLM:
         max_retries: int | None = None,
         dht_prefix: str | None = None,
         use_server_to_server: bool = True,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        use_auth_token: str | bool | None = None,
         **others: Any,
     ) -> DistributedCausalLM:
         """Load the client's part of a checkpoint and join its swarm.
 
         Args:
-            model_name_or_path: a checkpoint folder.
+            model_name_or_path: a checkpoint folder, or a name on the hub; of that only the
+                embeddings, final norm, LM head and configuration are fetched.
             initial_peers: addresses of bootstrap peers; default: the public swarm.
             torch_dtype: accepted for compatibility; the client's part computes in float32.
-            active_adapter: None; adapters are not supported yet.
+            active_adapter: LoRA that the nodes apply, by its name in the swarm; only nodes that
+                serve it are used.
             max_retries: lost nodes in a row before a reply is given up; None: the default.
             dht_prefix: key of the model in the DHT; None: derived from the name.
             use_server_to_server: let nodes hand activations straight to one another.
+            revision: branch, tag or commit on the hub.
+            cache_dir: where files from the hub are kept; None: the hub's own cache.
+            token: for the hub; None or True: HF_TOKEN, or who is logged in here.
+            use_auth_token: the same under its old name.
 
         Raises:
             CheckpointError, ConfigError: the checkpoint or an address cannot be used.
         """
-        if active_adapter is not None:
-            raise ConfigError("Adapters are not supported yet; leave active_adapter out.")
         unknown = sorted(set(others) - _WITHOUT_EFFECT)
         if unknown:
             raise TypeError(f"from_pretrained got unknown arguments: {', '.join(unknown)}")
@@ -428,6 +433,10 @@ class AutoDistributedModelForCausalLM:
             logger.debug("without effect here: %s", ", ".join(sorted(others)))
         config = ClientConfig(
             checkpoint=model_name_or_path,
+            revision=revision,
+            cache_dir=None if cache_dir is None else Path(cache_dir),
+            hf_token=next((one for one in (token, use_auth_token) if isinstance(one, str)), None),
+            active_adapter=active_adapter or None,
             initial_peers=tuple(map(str, initial_peers)),
             dht_prefix=dht_prefix,
             use_push=use_server_to_server,
@@ -438,4 +447,5 @@ class AutoDistributedModelForCausalLM:
 
 
 async def _make_client(config: ClientConfig) -> FarMeshClient:
-    return FarMeshClient(config)  # its events belong to the loop in which it is made
+    # It may ask the hub, which must not hold up the sessions of other models.
+    return await asyncio.to_thread(FarMeshClient, config, progress=FetchBar())

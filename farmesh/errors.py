@@ -3,6 +3,9 @@
 FarMeshError
 ├── ConfigError               a setting is wrong; the message says which and what to do
 ├── CheckpointError           a checkpoint cannot be used
+│   ├── CheckpointNotFound    no such folder, or no such repository, revision or file on the hub
+│   ├── CheckpointGated       the hub hands it out to some accounts only
+│   ├── HubUnreachable        the hub does not answer, and its cache lacks what is needed
 │   └── UnsupportedModel      an architecture without block support, refused by name
 ├── InvalidSampling           a sampling value is out of range
 ├── SwarmError                the swarm cannot do what is asked of it
@@ -45,6 +48,18 @@ class CheckpointError(FarMeshError):
     """A checkpoint cannot be used; the message names the folder and the reason."""
 
 
+class CheckpointNotFound(CheckpointError):
+    """There is no such folder, or no such repository, revision or file on the hub."""
+
+
+class CheckpointGated(CheckpointError):
+    """The hub hands the checkpoint out to some accounts only, and this token is none of theirs."""
+
+
+class HubUnreachable(CheckpointError):
+    """The hub does not answer, and its cache on this machine lacks what is needed."""
+
+
 class UnsupportedModel(CheckpointError):
     """The checkpoint's architecture has no block support."""
 
@@ -68,12 +83,14 @@ class SwarmUnreachable(SwarmError):
 class MissingBlocks(SwarmError):
     """Nobody serves ``missing``."""
 
-    def __init__(self, missing: Span, detail: str = "") -> None:
+    def __init__(self, missing: Span, detail: str = "", *, adapter: str | None = None) -> None:
         which = f"block {missing.start}" if len(missing) == 1 else f"blocks {missing}"
+        if adapter is not None:
+            which += f" with the adapter {adapter!r}"
         super().__init__(
             f"No node of the swarm serves {which}{detail}. "
             f"Start one with: python -m farmesh serve CHECKPOINT --peers ADDRESS "
-            f"--blocks {missing}"
+            f"--blocks {missing}" + (f" --adapters {adapter}" if adapter else "")
         )
         self.missing = missing
 

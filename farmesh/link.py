@@ -42,7 +42,14 @@ class HopLink:
     acknowledged and not rewound. The node may hold more; every step says where it starts.
     """
 
-    def __init__(self, hop: Hop, extensions: frozenset[str], prefix: str, max_length: int) -> None:
+    def __init__(
+        self,
+        hop: Hop,
+        extensions: frozenset[str],
+        prefix: str,
+        max_length: int,
+        adapter: str | None = None,
+    ) -> None:
         self.hop = hop
         self.extensions = extensions
         self.session_id = uuid.uuid4().hex
@@ -51,6 +58,7 @@ class HopLink:
         self.last_heard = time.monotonic()
         self.failure: HopLost | None = None
         self._prefix = prefix
+        self._adapter = adapter  # that the node applies to this session
         self.max_length = max_length  # tokens; lowered to the node's limit when it names one
         self._stream: NodeStream | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -82,6 +90,7 @@ class HopLink:
             step_id=step_id,
             max_length=self.max_length,
             resume=resume,
+            active_adapter=self._adapter,
             args_structure=THREE_TENSORS,
         )
         empty = torch.empty(1, 0, hidden_size)

@@ -22,6 +22,13 @@ _SMOOTHING = 0.2  # weight of the newest observation
 _MAX_COPIED = 2**26  # elements of a tied weight that may be kept twice: as rows, and packed
 
 
+def stem_prefixes(checkpoint: Checkpoint) -> list[str]:
+    """The tensors that a client needs, by the beginnings of their names."""
+    family = checkpoint.family
+    parts = (family.embeddings, family.embeddings_norm, family.final_norm, family.lm_head)
+    return [f"{part}." for part in parts if part is not None]
+
+
 class Stem:
     """Embeddings, final norm and LM head of one model, in float32 on the CPU."""
 

@@ -245,13 +245,13 @@ def test_a_swarm_that_does_not_answer_is_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["serve", "absent", "--blocks", "0:1"], "There is no checkpoint folder 'absent'."),
+        (["serve", "absent", "--blocks", "0:1"], "There is no folder 'absent' here"),
         (["serve", "{bare}", "--blocks", "0:1"], "has no *.safetensors files."),
         (["serve", "models/guide", "--blocks", "4:9"], "it cannot serve 4:9"),
         (["serve", "models/guide", "--blocks", "0:1", "--dtype", "int3"], "dtype must be auto or"),
         (["bootstrap", "--peers", "here"], "'here' is not a peer's address"),
         (["bootstrap", "--port", "{taken}"], "cannot be used (Address already in use)"),
-        (["status", "--peers", PEER, "--checkpoint", "absent"], "There is no checkpoint folder"),
+        (["status", "--peers", PEER, "--checkpoint", "absent"], "There is no folder 'absent' here"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(

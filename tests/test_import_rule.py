@@ -29,6 +29,7 @@ SHARED = {
     "discovery",
     "errors",
     "families",
+    "hub",
     "inprocess",
     "linear",
     "multiplex",
@@ -42,7 +43,7 @@ NODE_SIDE = {"node", "placement"}
 COMMAND_LINE = {"__init__", "__main__", "cli"}  # name both sides, and import them late
 
 # The engine's modules that an application may import; the rest are its internals.
-PUBLIC = {"", "client", "constants", "config", "core", "errors", "session", "text"}
+PUBLIC = {"", "client", "constants", "config", "core", "errors", "hub", "session", "text"}
 
 
 def modules(*folders: str) -> Iterator[tuple[str, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,9 +11,7 @@ from farmesh.__main__ import main as run
 from farmesh.cli.upstream import add_network, ignore, network_flags
 
 _VALUES = [
-    "--adapters",
     "--balance_quality",
-    "--cache_dir",
     "--compression",
     "--custom_module_path",
     "--expiration",
@@ -28,16 +27,13 @@ _VALUES = [
     "--num_handlers",
     "--prefetch_batches",
     "--request_timeout",
-    "--revision",
     "--sender_threads",
     "--session_timeout",
     "--stats_report_interval",
     "--step_timeout",
     "--tensor_parallel_devices",
     "--throughput",
-    "--token",
     "--update_period",
-    "--use_auth_token",
 ]
 _SWITCHES = [
     "--dht_client_mode",
@@ -61,6 +57,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="cpu, cuda or cuda:N")
     parser.add_argument("--torch_dtype", default="auto", help="auto, float32, bfloat16, float16")
     parser.add_argument("--quant_type", choices=["none", "int8", "nf4"], default="none")
+    parser.add_argument("--adapters", nargs="*", default=[], help="LoRA adapters to serve too")
+    parser.add_argument("--revision", help="branch, tag or commit on the hub")
+    parser.add_argument("--cache_dir", help="where files from the hub are kept")
+    parser.add_argument("--token", "--use_auth_token", help="token for the hub, as HF_TOKEN")
     add_network(parser)
     ignore(parser, _VALUES, _SWITCHES)
     return parser
@@ -72,20 +72,25 @@ def translate(argv: Sequence[str]) -> list[str]:
     checkpoint = arguments.checkpoint or arguments.checkpoint_flag
     if checkpoint is None:
         sys.exit("Name the model to serve: python -m farmesh.cli.run_server PATH …")
-    if arguments.quant_type != "none":
-        sys.exit("Quantised weights are not supported yet; leave --quant_type out.")
     flags = ["serve", checkpoint]
     for flag, value in (
         ("--blocks", arguments.block_indices),
         ("--num-blocks", arguments.num_blocks),
         ("--prefix", arguments.dht_prefix),
         ("--name", arguments.public_name),
+        ("--revision", arguments.revision),
+        ("--cache-dir", arguments.cache_dir),
+        ("--quantize", arguments.quant_type),
         ("--cache-tokens", arguments.attn_cache_tokens),
         ("--device", arguments.device),
         ("--dtype", arguments.torch_dtype.removeprefix("torch.")),
     ):
         if value is not None:
             flags += [flag, str(value)]
+    for adapter in arguments.adapters:
+        flags += ["--adapters", adapter]
+    if arguments.token:  # not as a flag: other users of this machine can read those
+        os.environ["HF_TOKEN"] = arguments.token
     return flags + network_flags(arguments, public=True)
 
 

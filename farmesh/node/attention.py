@@ -28,6 +28,7 @@ class Segment:
     tokens: int
     base: int  # first cache slot of this session's row
     position: int  # tokens of it already in the cache
+    adapter: str | None = None  # LoRA of this session
 
     @property
     def context(self) -> int:
@@ -89,6 +90,19 @@ class PackedBatch:
     def sizes(self) -> list[int]:
         """Tokens of each segment."""
         return [segment.tokens for segment in self.segments]
+
+    @cached_property
+    def adapters(self) -> list[tuple[str, int, int]]:
+        """Which rows ``[start, end)`` run with which LoRA; neighbours of one LoRA are joined."""
+        groups: list[tuple[str, int, int]] = []
+        for segment in self.segments:
+            if segment.adapter is None:
+                continue
+            start, end = segment.row, segment.row + segment.tokens
+            if groups and groups[-1][0] == segment.adapter and groups[-1][2] == start:
+                start = groups.pop()[1]
+            groups.append((segment.adapter, start, end))
+        return groups
 
     @cached_property
     def position_ids(self) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,21 +13,33 @@ from farmesh.linear import pack_linears
 from farmesh.node.adapters import ADAPTERS
 from farmesh.node.attention import PackedBatch
 from farmesh.node.cache import KVCache
+from farmesh.node.lora import Adapter, LoraRows
+from farmesh.node.quantize import quantize_linears
 
 
 class BlockStack:
     """The blocks of one span: transformers' own decoder layers with packed attention."""
 
     def __init__(
-        self, checkpoint: Checkpoint, span: Span, device: torch.device, dtype: torch.dtype
+        self,
+        checkpoint: Checkpoint,
+        span: Span,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        quantize: str = "none",
+        adapters: Sequence[Adapter] = (),
     ) -> None:
         self.span = span
         self.device = device
         self.dtype = dtype
         self.hidden_size = checkpoint.hidden_size
         family, config = checkpoint.family, checkpoint.config
-        self._adapter = ADAPTERS[family.adapter]
-        skeleton = family.skeleton(config, self._adapter.attention)
+        self._runner = ADAPTERS[family.adapter]
+        self._quantize = quantize
+        self._loras = adapters
+        self._lora_rows = LoraRows()
+        skeleton = family.skeleton(config, self._runner.attention)
         self._kv_shape = family.kv_shape(config)
         self._rotary = RotaryPositions(family.rotary_embedding(skeleton, config), device)
         self._layers = {block: skeleton.get_submodule(f"{family.blocks}.{block}") for block in span}
@@ -37,14 +49,28 @@ class BlockStack:
     def __repr__(self) -> str:
         return f"<BlockStack {self.span} {self.dtype} on {self.device}>"
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """LoRAs that a session may ask for, by name."""
+        return tuple(adapter.name for adapter in self._loras)
+
+    @property
+    def prefixes(self) -> list[str]:
+        """Beginnings of the names of the tensors that this stack needs."""
+        return [f"{self._checkpoint.family.blocks}.{block}." for block in self.span]
+
     def load(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read the weights, block by block; ``progress(done, total)`` after each."""
         prefix = self._checkpoint.family.blocks
         for done, (block, layer) in enumerate(self._layers.items(), start=1):
-            self._adapter.prepare(layer)
+            self._runner.prepare(layer)
             self._checkpoint.load_module(layer, f"{prefix}.{block}.", self.dtype)
+            if self._quantize != "none":
+                quantize_linears(layer, self._quantize, self.dtype)
             layer.to(self.device)
             pack_linears(layer)
+            for adapter in self._loras:
+                adapter.attach(layer, block, self._lora_rows, self.dtype, self.device)
             if progress is not None:
                 progress(done, len(self._layers))
 
@@ -67,9 +93,10 @@ class BlockStack:
         """
         hidden_states = hidden_states.to(self.device, self.dtype)
         embeddings = self._rotary.begin(hidden_states, packed)
+        self._lora_rows.groups = packed.adapters
         for block in span:
             layer_type = self._layer_types[block] if self._layer_types else None
-            hidden_states = self._adapter.run(
+            hidden_states = self._runner.run(
                 self._layers[block], hidden_states, embeddings.of(layer_type), packed
             )
         return hidden_states.cpu()

@@ -19,8 +19,11 @@ from farmesh.checkpoint import Checkpoint, resolve_device, resolve_dtype
 from farmesh.config import NodeConfig
 from farmesh.core import NodeInfo, NodeState, PeerId, Span
 from farmesh.errors import FarMeshError, RemoteError, TransportError
+from farmesh.hub import Progress
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
+from farmesh.node.lora import open_adapters
+from farmesh.node.quantize import block_bytes, check_quantization
 from farmesh.node.service import VERSION, NodeService
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
 from farmesh.p2p import libp2p_network
@@ -50,12 +53,27 @@ class FarNode:
         SwarmUnreachable: no bootstrap peer answers.
     """
 
-    def __init__(self, config: NodeConfig, *, network: NetworkFactory | None = None) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        network: NetworkFactory | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """
+        Args:
+            progress: told, in another thread, how many bytes of how many have come from the hub.
+        """
         self.config = config
-        self.checkpoint = Checkpoint(config.checkpoint)
+        self._progress = progress
+        self.checkpoint = Checkpoint(
+            config.checkpoint, revision=config.revision, cache_dir=config.cache_dir
+        )
         self.prefix = config.dht_prefix or self.checkpoint.default_prefix
         self._device = resolve_device(config.device)
         self._dtype = resolve_dtype(config.dtype, self._device)
+        check_quantization(config.quantize, self.checkpoint)
+        self._adapters = open_adapters(self.checkpoint, config.adapters, config.cache_dir)
         if config.span is not None:
             self.checkpoint.check_span(config.span)
         self._join = network or libp2p_network(
@@ -107,11 +125,13 @@ class FarNode:
             self._joined = await self._scope.enter_async_context(self._join())
             span = self.config.span or await self._choose_span()
             self._scope.push_async_callback(self._stop_serving)
+            self._info = self._describe(span)
+            # From the start: a record would expire while gigabytes are fetched.
+            self._scope.callback(asyncio.create_task(self._keep_announcing()).cancel)
             await self._serve(span)
             await self._network.transport.serve(self._switch)
             await self._go_online()
-            for job in (self._keep_announcing(), self._keep_balanced()):
-                self._scope.callback(asyncio.create_task(job).cancel)
+            self._scope.callback(asyncio.create_task(self._keep_balanced()).cancel)
             self._scope = self._scope.pop_all()
         return self
 
@@ -129,8 +149,15 @@ class FarNode:
         """Load a span's blocks and stand ready to answer for them; announced as joining."""
         self._info = self._describe(span)
         await self._announce()
-        stack = BlockStack(self.checkpoint, span, self._device, self._dtype)
-        await asyncio.to_thread(stack.load, _log_progress)
+        stack = BlockStack(
+            self.checkpoint,
+            span,
+            self._device,
+            self._dtype,
+            quantize=self.config.quantize,
+            adapters=self._adapters,
+        )
+        await asyncio.to_thread(self._load, stack)
         cache = stack.make_cache(self.config.cache_tokens)
         speed = await asyncio.to_thread(measure_speed, stack, self.config.threads)
         self._info = speed.applied_to(self._info)
@@ -139,6 +166,10 @@ class FarNode:
         )
         self.service = await self._serving.enter_async_context(service)
         self._switch.service = service
+
+    def _load(self, stack: BlockStack) -> None:
+        self.checkpoint.fetch(stack.prefixes, self._progress)
+        stack.load(_log_progress)
 
     async def _go_online(self) -> None:
         """Announced only once calls are answered."""
@@ -171,7 +202,8 @@ class FarNode:
             public_name=self.config.public_name,
             version=VERSION,
             torch_dtype=str(self._dtype).removeprefix("torch."),
-            quant_type="none",
+            quant_type=self.config.quantize,
+            adapters=tuple(adapter.name for adapter in self._adapters),
             using_relay=False,
             extensions=EXTENSIONS,
         )
@@ -188,11 +220,10 @@ class FarNode:
         return choose_span(block_throughputs(nodes, total), width)
 
     def _bytes_per_block(self) -> int:
-        config = self.checkpoint.config
-        hidden, inner = config.hidden_size, getattr(config, "intermediate_size", 0)
-        weights = 4 * hidden * hidden + 3 * hidden * inner
-        cache = 2 * self.config.cache_tokens * hidden
-        return int((weights + cache) * self._dtype.itemsize)
+        kv = self.checkpoint.family.kv_shape(self.checkpoint.config)
+        cache = 2 * self.config.cache_tokens * kv.heads * kv.head_dim * self._dtype.itemsize
+        weights = block_bytes(self.checkpoint, self.config.quantize, self._dtype)
+        return cache + weights + sum(adapter.bytes_per_block for adapter in self._adapters)
 
     async def _announce(self) -> None:
         lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)

@@ -423,6 +423,8 @@ class Scheduler:
             by_span.setdefault(item.work.session.span, []).append(item)
         groups = []
         for span, group in by_span.items():
+            # Those of one LoRA beside one another: it then runs once for all of them.
+            group.sort(key=lambda item: item.work.session.adapter or "")
             segments, row = [], 0
             for item in group:
                 for extent in item.work.session.rows:
@@ -469,7 +471,9 @@ class Scheduler:
 
 
 def _segment(row: int, item: Slice, extent: Extent) -> Segment:
-    return Segment(row, item.tokens, extent.base, item.work.position + item.work.done)
+    session = item.work.session
+    position = item.work.position + item.work.done
+    return Segment(row, item.tokens, extent.base, position, session.adapter)
 
 
 def _use_threads(threads: int | None) -> None:

@@ -186,6 +186,7 @@ class NodeService:
             span,
             batch=int(first.hidden_states.shape[0]),
             max_length=metadata.max_length or 0,
+            adapter=metadata.active_adapter,
         )
         session.superseded = lambda: self.scheduler.cancel(session)
         self._sessions[key] = session
@@ -212,7 +213,7 @@ class NodeService:
             raise ProtocolError(
                 f"max_length {metadata.max_length} exceeds this node's {self._max_length}"
             )
-        if metadata.active_adapter:
+        if metadata.active_adapter and metadata.active_adapter not in self._stack.adapters:
             raise ProtocolError(f"no adapter {metadata.active_adapter!r} is loaded here")
         if not 1 <= first.hidden_states.shape[0] <= _MAX_BATCH:
             raise ProtocolError(f"a session takes 1 to {_MAX_BATCH} batch rows")

@@ -25,9 +25,18 @@ class NodeSession:
     of a newer epoch drops everything older, wherever it waits.
     """
 
-    def __init__(self, key: tuple[PeerId, str], span: Span, *, batch: int, max_length: int) -> None:
+    def __init__(
+        self,
+        key: tuple[PeerId, str],
+        span: Span,
+        *,
+        batch: int,
+        max_length: int,
+        adapter: str | None = None,
+    ) -> None:
         self.key = key
         self.span = span
+        self.adapter = adapter  # LoRA that its tokens run with; None: the plain model
         self.rows = [Extent() for _ in range(batch)]
         self.max_length = max_length  # tokens
         self.position = 0  # tokens now in the KV cache

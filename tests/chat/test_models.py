@@ -10,7 +10,7 @@ from chat.models import Models
 from chat.opening import join_command
 from chat.settings import ModelSettings, Settings, load_catalogue
 from chat.words import ChatError
-from farmesh.errors import CheckpointError, ConfigError
+from farmesh.errors import CheckpointError
 
 ENTRY = """
 [{id}]
@@ -33,15 +33,9 @@ def entry(model_id: str, checkpoint: str = "models/guide", more: str = "") -> st
     return ENTRY.format(id=model_id, checkpoint=checkpoint, more=more)
 
 
-def test_adapter_that_nobody_applies_is_refused(tmp_path: Path) -> None:
-    """It was ignored: replies came from another model than the catalogue names."""
-    with pytest.raises(ConfigError, match="adapter 'pirate'"):
-        models(tmp_path, entry("first", more='adapter = "pirate"'))
-
-
 def test_default_model_without_files_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="'first' has no checkpoint"):
-        models(tmp_path, entry("first", "nowhere"))
+        models(tmp_path, entry("first", "./nowhere"))
 
 
 async def test_other_models_are_refused_in_words_for_the_page(tmp_path: Path) -> None:

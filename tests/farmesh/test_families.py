@@ -73,9 +73,10 @@ CONFIGS: dict[str, Any] = {
 LAYOUTS = ("a=0:4", "a=0:3 b=2:4", "a=0:1 b=1:3 c=3:4")  # one, two overlapping, three uneven
 
 
-def make(path: Path, name: str) -> Any:
+def make(path: Path, name: str, **changes: Any) -> Any:
     """A random checkpoint of the family with weights that leave no near ties."""
     config = CONFIGS[name]()
+    config.update(changes)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         # Falcon's eager attention of transformers 5.23 adds its ALiBi twice; its sdpa path once.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from farmesh.__main__ import command_line
@@ -28,6 +30,23 @@ def test_a_server_of_a_private_swarm() -> None:
     assert list(serve.announce) == ["/ip4/127.0.0.1/tcp/4001"]
 
 
+def test_loading_flags_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: another revision, precision or adapter is served than was asked for."""
+    monkeypatch.setenv("HF_TOKEN", "")
+    line = (
+        "org/model --new_swarm --revision v2 --cache_dir /tmp/c --quant_type nf4 --token hf_x "
+        "--adapters org/one org/two --torch_dtype torch.bfloat16"
+    )
+    serve = command_line().parse_args(run_server.translate(line.split()))
+    assert (serve.checkpoint, serve.revision, str(serve.cache_dir)) == ("org/model", "v2", "/tmp/c")
+    assert (serve.quantize, serve.dtype, serve.adapters) == (
+        "nf4",
+        "bfloat16",
+        ["org/one", "org/two"],
+    )
+    assert os.environ["HF_TOKEN"] == "hf_x"
+
+
 def test_the_public_swarm_is_joined_only_when_upstream_would() -> None:
     """Bug prevented: --new_swarm leaks a private model into the public swarm."""
     assert "--peers" not in run_server.translate(["m", "--new_swarm"])
@@ -44,7 +63,7 @@ def test_a_bootstrap_peer() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "m --quant_type nf4", "m --host_maddrs /unix/tmp", "m --new_swarm --nonsense 1"]
+    "line", ["", "m --quant_type int2", "m --host_maddrs /unix/tmp", "m --new_swarm --nonsense 1"]
 )
 def test_what_cannot_be_done_is_said(line: str) -> None:
     """Bug prevented: a flag that matters is dropped without a word."""

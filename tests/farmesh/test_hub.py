@@ -1,0 +1,238 @@
+"""Checkpoints by their name on the hub, against a small hub of our own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.file_download
+import huggingface_hub.utils._http
+import pytest
+import torch
+from huggingface_hub import constants
+
+import farmesh.hub
+from farmesh.checkpoint import Checkpoint
+from farmesh.client import FarMeshClient
+from farmesh.config import ClientConfig, NodeConfig
+from farmesh.core import Span
+from farmesh.errors import (
+    CheckpointError,
+    CheckpointGated,
+    CheckpointNotFound,
+    HubUnreachable,
+)
+from farmesh.hub import FetchBar, fetch_tokenizer, is_remote
+from farmesh.inprocess import InProcessSwarm
+from farmesh.node import FarNode
+from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy
+from tests.hub import Hub, serving
+from tests.models import Oracle
+
+NAME = "someone/tiny"
+PROMPT = [5, 17, 99, 3]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub, and an empty cache, that this process' huggingface_hub uses."""
+    with serving() as hub:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        # Its pauses between tries, and ours.
+        monkeypatch.setattr(huggingface_hub.utils._http.time, "sleep", lambda seconds: None)
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory, oracle: Oracle) -> Path:
+    """The tiny checkpoint in several files, with its index."""
+    folder = tmp_path_factory.mktemp("hub") / "tiny"
+    oracle.model.save_pretrained(folder, max_shard_size="100KB")
+    return folder
+
+
+def files_of(folder: Path, *prefixes: str) -> set[str]:
+    """The files that hold tensors whose names begin so."""
+    names = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+    return {file for name, file in names.items() if name.startswith(prefixes)}
+
+
+async def test_everybody_fetches_what_they_need(hub: Hub, shards: Path, oracle: Oracle) -> None:
+    """Bug prevented: a node of one block, or a client, downloads the whole model."""
+    hub.add(NAME, shards)
+    net = InProcessSwarm()
+    small = {"config.json", "model.safetensors.index.json"}
+    told: list[tuple[int, int]] = []
+    config = NodeConfig(checkpoint=NAME, span=Span(0, 1), **FAST_NODE)
+    async with FarNode(
+        config, network=lambda: net.network("a"), progress=lambda *at: told.append(at)
+    ) as node:
+        assert node.prefix == "tiny-hf"
+        needed = files_of(shards, "model.layers.0.")
+        assert hub.fetched == small | needed
+        assert told == sorted(told)
+        total = sum((shards / name).stat().st_size for name in needed)
+        assert told[-1] == (total, total)
+        hub.asked.clear()
+        rest = NodeConfig(checkpoint=NAME, span=Span(1, 4), **FAST_NODE)
+        async with FarNode(rest, network=lambda: net.network("b")):
+            client = FarMeshClient(
+                ClientConfig(checkpoint=NAME, **FAST_CLIENT), network=net.network
+            )
+            async with client, client.session() as session:
+                reply = await generate(session, PROMPT, greedy(6))
+    assert reply.tokens == oracle.greedy(PROMPT, 6)
+    stem = files_of(shards, "model.embed_tokens", "model.norm", "lm_head")
+    others = files_of(shards, *(f"model.layers.{block}." for block in (1, 2, 3)))
+    assert hub.fetched == (others | stem | {"generation_config.json"}) - needed
+
+
+def test_a_client_alone_leaves_the_blocks_there(hub: Hub, shards: Path) -> None:
+    hub.add(NAME, shards)
+    checkpoint = Checkpoint(NAME)
+    checkpoint.fetch(["model.embed_tokens.", "model.norm.", "lm_head."])
+    stem = files_of(shards, "model.embed_tokens", "model.norm", "lm_head")
+    assert hub.fetched == {"config.json", "model.safetensors.index.json"} | stem
+    assert stem < files_of(shards, "")  # or this test could not fail
+    assert repr(checkpoint) == "<Checkpoint someone/tiny llama 4 blocks>"
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_dropped_connection_is_no_end(hub: Hub, checkpoint: Path, reset: bool) -> None:
+    """Bug prevented: gigabytes are lost to one bad moment of a network."""
+    hub.add(NAME, checkpoint)
+    file = "model.safetensors"
+    hub.drops[file] = [200_000, 300_000]
+    hub.reset = reset
+    found = Checkpoint(NAME)
+    found.fetch(["model."])
+    assert (found.path / file).read_bytes() == (checkpoint / file).read_bytes()
+    offsets = [one.offset for one in hub.asked if one.method == "GET" and one.file == file]
+    assert len(offsets) == 3
+    if not reset:  # huggingface_hub takes these up where they ended; after a reset it begins anew
+        assert offsets[0] == 0
+        assert 150_000 < offsets[1] <= 200_000 < offsets[2] <= 300_000
+
+
+def test_what_is_in_the_cache_needs_no_network(
+    hub: Hub, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug prevented: a machine that has everything cannot start while the hub is away."""
+    hub.add(NAME, shards)
+    Checkpoint(NAME).fetch(["model.layers.0."])
+    hub.asked.clear()
+    Checkpoint(NAME).fetch(["model.layers.0."])
+    assert not hub.fetched, "fetched twice"
+    for offline in (True, False):  # told so, or the hub does not answer
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+        template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        cached = Checkpoint(NAME)
+        assert cached.num_blocks == 4
+        name = "model.layers.0.self_attn.q_proj.weight"
+        assert cached.read([name], torch.float32)[name].shape == (64, 64)
+        with pytest.raises(HubUnreachable, match=r"its cache on this machine has no model-000"):
+            cached.fetch(["model.layers.3."])
+
+
+def test_a_revision_is_one_commit(hub: Hub, shards: Path, grouped_checkpoint: Path) -> None:
+    """Bug prevented: files of two commits are mixed, or the main branch is taken regardless."""
+    hub.add(NAME, shards).revisions["old"] = grouped_checkpoint
+    assert Checkpoint(NAME).num_blocks == 4
+    old = Checkpoint(NAME, revision="old")
+    assert old.num_blocks == 6
+    old.fetch(["model.norm."])
+    assert Checkpoint(NAME, revision=old.path.name).num_blocks == 6  # the commit itself
+    with pytest.raises(CheckpointNotFound, match="no such revision"):
+        Checkpoint(NAME, revision="never")
+
+
+def test_private_and_gated_models(hub: Hub, shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: HF_TOKEN is not used, or a refusal is a traceback."""
+    hub.add("someone/private", shards, token="hf_secret")
+    hub.add("someone/gated", shards, token="hf_secret", gated=True)
+    with pytest.raises(CheckpointNotFound, match="a private one needs HF_TOKEN"):
+        Checkpoint("someone/private")
+    with pytest.raises(CheckpointGated, match=r"accept its terms at http.*/someone/gated"):
+        Checkpoint("someone/gated")
+    assert Checkpoint("someone/private", token="hf_secret").num_blocks == 4
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert Checkpoint("someone/gated").num_blocks == 4
+
+
+def test_weights_as_pickles_are_refused(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
+    """Bug prevented: gigabytes of pickles are fetched, and perhaps loaded."""
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    shutil.copy(checkpoint / "config.json", folder)
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    hub.add("someone/pickled", folder)
+    with pytest.raises(CheckpointError, match=r"no \*\.safetensors files.*pickle format"):
+        Checkpoint("someone/pickled")
+    assert hub.fetched == {"config.json"}
+
+
+def test_what_is_nowhere(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: a mistyped folder is a traceback of an HTTP library."""
+    with pytest.raises(CheckpointNotFound, match="no folder 'nobody/nothing' here, and no such"):
+        Checkpoint("nobody/nothing")
+    for impossible in ("./nothing", "/nothing", "a/b/c", "a b", Path("nothing")):
+        with pytest.raises(CheckpointNotFound, match="no checkpoint folder"):
+            Checkpoint(impossible)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubUnreachable, match="no folder 'nobody/nothing' here, HF_HUB_OFFLINE"):
+        Checkpoint("nobody/nothing")
+
+
+def test_no_network_and_no_cache(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: an error of many lines, none of which says what to do."""
+    template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    with pytest.raises(HubUnreachable, match=r"the hub \(http.*\) does not answer"):
+        Checkpoint(NAME)
+
+
+def test_a_tokenizer_comes_without_the_model(hub: Hub, guide: Path) -> None:
+    """Bug prevented: the chat app fetches weights to write a prompt."""
+    hub.add("someone/guide", guide)
+    folder = fetch_tokenizer("someone/guide")
+    from transformers import AutoTokenizer
+
+    ours, theirs = (AutoTokenizer.from_pretrained(path) for path in (folder, guide))
+    assert ours.encode("Hello, node.") == theirs.encode("Hello, node.")
+    assert ours.chat_template == theirs.chat_template
+    assert not any(name.endswith(".safetensors") for name in hub.fetched)
+
+
+def test_folders_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: a folder that is called like a repository is ignored."""
+    monkeypatch.chdir(tmp_path)
+    assert is_remote("someone/tiny")
+    Path("someone/tiny").mkdir(parents=True)
+    assert not is_remote("someone/tiny")
+    assert not is_remote("./elsewhere")
+    with pytest.raises(CheckpointNotFound, match=r"has no config\.json"):
+        Checkpoint("someone/tiny")
+
+
+def test_the_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: a log of a thousand lines, or none at all; the chat app reads this line."""
+    bar = FetchBar()
+    for done in range(0, 10_000_001, 1000):
+        bar(done, 10_000_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Fetching: 0 % (0 of 10 MB)"
+    assert lines[-1] == "Fetching: 100 % (10 of 10 MB)"
+    assert len(lines) < 20
+    monkeypatch.setattr(farmesh.hub.sys.stderr, "isatty", lambda: True)
+    FetchBar()(10_000_000, 10_000_000)
+    assert capsys.readouterr().err == f"\rFetching {'█' * 30} 10 of 10 MB \n"
