@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.hub import Hub, serving
 
 # Helpers whose asserts are to explain themselves, before any folder's tests import them.
 pytest.register_assert_rewrite("tests.farmesh.harness", "tests.farmesh.simulation")
@@ -44,6 +47,30 @@ def project() -> Path:
 def guide(project: Path) -> Path:
     """The bundled model's folder."""
     return project / "models" / "guide"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A small hub, and an empty cache, for huggingface_hub here and in processes started here."""
+    import huggingface_hub.utils._http
+    from huggingface_hub import constants
+
+    with serving() as hub:
+        cache = str(tmp_path / "hub-cache")
+        environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": cache}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        # Here it has read them already.
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)  # bytes kept of a broken file
+        # Its pauses between tries, and ours.
+        monkeypatch.setattr(huggingface_hub.utils._http.time, "sleep", lambda seconds: None)
+        yield hub
 
 
 @pytest.fixture(scope="session")

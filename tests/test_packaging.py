@@ -14,9 +14,13 @@ COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
 def requirements() -> dict[str, Requirement]:
-    lines = (PROJECT / "requirements.txt").read_text().splitlines()
-    parsed = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    parsed = [Requirement(line) for line in _lines("requirements.txt")]
     return {requirement.name: requirement for requirement in parsed}
+
+
+def _lines(name: str) -> list[str]:
+    lines = (PROJECT / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 @pytest.fixture(scope="module")
@@ -55,4 +59,9 @@ def test_pyproject_reads_the_same_requirements() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     dynamic = project["tool"]["setuptools"]["dynamic"]
     assert dynamic["dependencies"] == {"file": ["requirements.txt"]}
+    development = (PROJECT / "requirements-dev.txt").read_text().splitlines()
+    for extra in ("lora", "quant"):
+        assert dynamic["optional-dependencies"][extra] == {"file": [f"requirements-{extra}.txt"]}
+        (needed,) = _lines(f"requirements-{extra}.txt")
+        assert needed in development, "its tests would be skipped"
     assert "dependencies" not in project["project"]

@@ -1,12 +1,13 @@
 """Weights in 8 or 4 bits, through bitsandbytes (the extra ``quant``).
 
-Only the linear layers of blocks are quantised, as upstream does it: ``int8`` is LLM.int8 with its
-outliers in full precision, ``nf4`` the normal float of QLoRA with double quantisation.
+Only the linear layers of blocks are quantised, as upstream does it: ``int8`` is LLM.int8's weights,
+``nf4`` the normal float of QLoRA with double quantisation.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from farmesh.checkpoint import Checkpoint
 from farmesh.errors import ConfigError, UnsupportedModel
 
 QUANT_TYPES = ("none", "int8", "nf4")
+# It recommends optional kernels whenever it is imported, by peft too.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 _BYTES = {"int8": 1.0, "nf4": 4.127 / 8}  # per weight, with the scales
 _GROUP = 64  # weights of nf4 that share a scale; kernels want whole groups in a row
 _OUTLIER = 6.0  # LLM.int8's threshold: larger activations are not rounded
@@ -74,8 +78,11 @@ def _quantized(linear: Any, kind: str, dtype: torch.dtype) -> torch.nn.Module:
         )
         layer.weight = nn.Params4bit(weight, requires_grad=False, quant_type="nf4")
     layer.bias = linear.bias
-    quantized: torch.nn.Module = layer.to("cpu").eval()  # where the weight is rounded
-    return quantized
+    quantized: torch.nn.Module = layer.to("cpu")  # where the weight is rounded
+    # On CPUs int8 "in training" means: whole activations on rounded weights. Otherwise it rounds
+    # activations too, but for columns in which any row of the batch has an outlier, and sessions
+    # that are packed together would change one another's replies.
+    return quantized.train(kind == "int8")
 
 
 def _sizes(checkpoint: Checkpoint) -> tuple[int, int]:
@@ -99,6 +106,6 @@ def _bitsandbytes() -> Any:
         return importlib.import_module("bitsandbytes")
     except ImportError as error:
         raise ConfigError(
-            "Quantised weights need bitsandbytes: pip install 'bitsandbytes>=0.46' (or this "
+            "Quantised weights need bitsandbytes: pip install 'bitsandbytes>=0.49' (or this "
             "project with its extra: pip install '.[quant]')."
         ) from error

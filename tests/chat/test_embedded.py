@@ -31,6 +31,7 @@ from chat.embedded import (
 from chat.settings import PROJECT, ModelEntry, SwarmSettings
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
+from tests.hub import Hub
 
 STAND_IN = """
 import os, signal, subprocess, sys, time
@@ -57,7 +58,9 @@ def model() -> ModelEntry:
 def swarm(tmp_path: Path, model: ModelEntry, monkeypatch) -> Callable[..., EmbeddedSwarm]:
     monkeypatch.setattr(embedded, "FIRST_PAUSE", 0.05)
 
-    def swarm(before: str = "", after: str = "", **settings) -> EmbeddedSwarm:
+    default = model
+
+    def swarm(before: str = "", after: str = "", model=default, **settings) -> EmbeddedSwarm:
         script = tmp_path / "stand_in.py"
         script.write_text(STAND_IN.format(before=before, after=after))
         settings.setdefault("state_dir", tmp_path / "state")
@@ -150,6 +153,35 @@ def test_a_checkpoint_that_no_node_could_serve_is_refused(
     useless = model.model_copy(update={"checkpoint": str(tmp_path)})
     with pytest.raises(CheckpointError, match=sentence):
         EmbeddedSwarm(SwarmSettings(), useless)
+
+
+async def test_a_model_of_the_hub_says_how_far_it_has_come(
+    swarm, model: ModelEntry, hub: Hub, guide: Path, tmp_path: Path
+) -> None:
+    """Bug prevented: the app waits for the hub before its page is there, shows nothing while nodes
+    fetch gigabytes, or lets them serve another revision, without the adapter."""
+    hub.add("someone/guide", guide).revisions["v2"] = guide
+    gate, seen = tmp_path / "gate", tmp_path / "seen"
+    chosen = {"checkpoint": "someone/guide", "revision": "v2", "adapter": "someone/pirate"}
+    await_gate = f"""
+if command == "serve":
+    print("Fetching: 42 % (1 of 2 MB)", flush=True)
+    open({str(seen)!r}, "a").write(" ".join(arguments) + "\\n")
+    while not os.path.exists({str(gate)!r}):
+        time.sleep(0.02)
+"""
+    of_the_hub = swarm(await_gate, model=model.model_copy(update=chosen))
+    assert not hub.asked
+    async with of_the_hub as running:
+        snapshot = await until(running, lambda s: s.fetched > 0.4)
+        assert snapshot.fetched == 0.42
+        assert [child.span for child in snapshot.children[1:]] == [Span(0, 4), Span(4, 8)]
+        gate.touch()
+        assert (await until(running, lambda s: s.is_up)).fetched == 1.0
+    assert hub.fetched == {"config.json"}
+    for line in seen.read_text().splitlines():
+        assert line.startswith("someone/guide --blocks")
+        assert "--revision v2 --adapters someone/pirate" in line
 
 
 # --- Processes --------------------------------------------------------------------------------

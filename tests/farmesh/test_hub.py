@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.file_download
-import huggingface_hub.utils._http
 import pytest
 import torch
 from huggingface_hub import constants
@@ -28,27 +25,11 @@ from farmesh.hub import FetchBar, fetch_tokenizer, is_remote
 from farmesh.inprocess import InProcessSwarm
 from farmesh.node import FarNode
 from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy
-from tests.hub import Hub, serving
+from tests.hub import Hub
 from tests.models import Oracle
 
 NAME = "someone/tiny"
 PROMPT = [5, 17, 99, 3]
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub, and an empty cache, that this process' huggingface_hub uses."""
-    with serving() as hub:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        # Its pauses between tries, and ours.
-        monkeypatch.setattr(huggingface_hub.utils._http.time, "sleep", lambda seconds: None)
-        yield hub
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from farmesh.errors import ConfigError, UnsupportedModel
 from farmesh.node import FarNode
 from farmesh.node.quantize import block_bytes, check_quantization
 from tests.farmesh.harness import generate, greedy, swarm_of
-from tests.farmesh.test_families import VOCABULARY, expected, make
+from tests.farmesh.test_families import VOCABULARY, expected, make, spy_on_logits
 
 pytest.importorskip("bitsandbytes", reason="needs the extra quant", exc_type=ImportError)
 pytestmark = pytest.mark.filterwarnings(
@@ -35,8 +35,8 @@ KINDS = {
 }
 
 
-# nf4 wants rows of whole groups of 64.
-SIZES = {"llama-3": {"intermediate_size": 128}}
+# nf4 wants rows of whole groups of 64. (Falcon is not here: transformers does not quantise it.)
+SIZES = {name: {"intermediate_size": 128} for name in ("llama-3", "gemma2")}
 
 
 def judge(folder: Path, kind: str) -> Any:
@@ -44,11 +44,11 @@ def judge(folder: Path, kind: str) -> Any:
     model = AutoModelForCausalLM.from_pretrained(
         folder, quantization_config=KINDS[kind], dtype=torch.float32, device_map={"": "cpu"}
     )
-    return model.eval()
+    return model.eval() if kind == "nf4" else model.train()  # as nodes do; nothing is dropped out
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["llama-3", "falcon-7b", "bloom"])
+@pytest.mark.parametrize("name", ["llama-3", "gemma2", "bloom"])
 async def test_quantised_blocks_are_exact(name: str, kind: str, tmp_path: Path) -> None:
     """Bug prevented: a layer is left out or rounded otherwise than upstream's nodes round it."""
     plain = make(tmp_path, name, **SIZES.get(name, {}))
@@ -56,10 +56,14 @@ async def test_quantised_blocks_are_exact(name: str, kind: str, tmp_path: Path) 
     draw = random.Random(name)
     prompts = [[draw.randrange(VOCABULARY) for _ in range(length)] for length in (60, 5, 30)]
     wanted = [expected(model, prompt, 6)[0] for prompt in prompts]
-    assert wanted != [expected(plain, prompt, 6)[0] for prompt in prompts] or kind == "int8"
+    logits, without = (expected(one, prompts[0], 1)[1] for one in (model, plain))
     async with swarm_of(tmp_path, "a=0:2 b=2:4", quantize=kind) as swarm:
         assert swarm.nodes["a"].info.quant_type == kind
         client = await swarm.client(prefill_chunk=32)
+        seen = spy_on_logits(client)
+        await generate(client.session(), prompts[0], greedy(1))
+        # Far closer to the quantised model than that is to the plain one.
+        assert (seen[0] - logits).norm() < 0.1 * (without - logits).norm()
         replies = await asyncio.gather(
             *(generate(client.session(), prompt, greedy(6)) for prompt in prompts)
         )
