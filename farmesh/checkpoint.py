@@ -45,10 +45,11 @@ class Checkpoint:
         self._source = open_source(name, revision=revision, cache_dir=cache_dir, token=token)
         self.path = self._source.folder
         try:
+            # Before transformers, which has no word for what works here on types it does not know.
+            self.family: Family = family_of(json.loads((self.path / "config.json").read_text()))
             self.config: PreTrainedConfig = AutoConfig.from_pretrained(self.path)
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{self.path}/config.json cannot be used: {error}") from error
-        self.family: Family = family_of(self.config)
         check_safe(self._source.files, self._source.name)
 
     def __repr__(self) -> str:

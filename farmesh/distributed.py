@@ -110,6 +110,7 @@ class DistributedSession:
         self._model = model
         self._session: InferenceSession | None = model._client.session(max_length)
         self._ids: list[int] = []
+        self._active = contextlib.ExitStack()  # while its scope is entered
 
     def __repr__(self) -> str:
         return f"<DistributedSession {len(self._ids)} tokens over {self._session!r}>"
@@ -159,6 +160,8 @@ class DistributedSession:
         del self._ids[value:]
 
     def __enter__(self) -> DistributedSession:
+        """Inside the scope, ``generate`` uses this session when it is given none."""
+        self._active.enter_context(self._model.use_session(self))
         return self
 
     def __exit__(
@@ -167,6 +170,7 @@ class DistributedSession:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._active.close()
         self.close()
 
     def close(self) -> None:
@@ -236,11 +240,11 @@ class DistributedCausalLM:
         *,
         max_new_tokens: int | None = None,
         max_length: int | None = None,
-        do_sample: bool = False,
-        temperature: float = 1.0,
+        do_sample: bool | None = False,
+        temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
-        repetition_penalty: float = 1.0,
+        repetition_penalty: float | None = None,
         session: DistributedSession | None = None,
         streamer: Streamer | None = None,
         input_ids: torch.Tensor | None = None,
@@ -251,6 +255,7 @@ class DistributedCausalLM:
         Inside a session the result leaves out what the session held before the call, and
         ``inputs`` may be left out: the reply then goes on where it stopped. Exactly one of
         ``max_new_tokens`` and ``max_length`` (in tokens, the session's included) must be given.
+        A sampling value that is None is neutral: upstream's chat backend passes all of them.
 
         Raises:
             ValueError: contradicting or unsupported arguments.
@@ -263,10 +268,10 @@ class DistributedCausalLM:
         session = session or self.active_session
         length = _Length(max_new_tokens, max_length)
         sampling = {
-            "temperature": temperature if do_sample else 0.0,
+            "temperature": (1.0 if temperature is None else temperature) if do_sample else 0.0,
             "top_k": (top_k or 0) if do_sample else 0,
             "top_p": 1.0 if top_p is None or not do_sample else top_p,
-            "repetition_penalty": repetition_penalty,
+            "repetition_penalty": 1.0 if repetition_penalty is None else repetition_penalty,
         }
         if session is not None:
             rows = [self._in_session(session, prompts, length, sampling, streamer)]

@@ -180,12 +180,16 @@ def supported_models() -> tuple[str, ...]:
     return tuple(sorted(_FAMILIES))
 
 
-def family_of(config: PreTrainedConfig) -> Family:
-    """Raises: UnsupportedModel, naming the architecture and those that work."""
-    family = _FAMILIES.get(config.model_type)
+def family_of(config: Mapping[str, Any]) -> Family:
+    """The family of a ``config.json``.
+
+    Raises: UnsupportedModel, naming the architecture and those that work.
+    """
+    model_type = config.get("model_type")
+    family = _FAMILIES.get(str(model_type))
     if family is None:
         raise UnsupportedModel(
-            f"Models of type {config.model_type!r} cannot be cut into blocks here. "
+            f"Models of type {model_type!r} cannot be cut into blocks here. "
             f"Supported: {', '.join(supported_models())}."
         )
     return family

@@ -111,11 +111,26 @@ def test_position_can_be_set(model: Any, oracle: Oracle) -> None:
 
 
 def test_the_active_session_is_used(model: Any, oracle: Oracle) -> None:
-    """Bug prevented: use_session has no effect."""
-    with model.inference_session(max_length=32) as session, model.use_session(session):
-        model.generate(ids(PROMPT), max_new_tokens=2)
+    """Bug prevented: a scope or use_session has no effect, or lasts longer than it should."""
+    with model.inference_session(max_length=32) as session:
         assert model.active_session is session
+        model.generate(ids(PROMPT), max_new_tokens=2)
         assert len(session.output_ids[0]) == len(PROMPT) + 2
+        with model.inference_session(max_length=32) as other:
+            assert model.active_session is other
+            with model.use_session(session):
+                model.generate(max_new_tokens=1)
+        assert len(session.output_ids[0]) == len(PROMPT) + 3
+    assert model.active_session is None
+
+
+def test_values_that_are_none_are_neutral(model: Any, oracle: Oracle) -> None:
+    """Bug prevented: upstream's chat backend passes None for what its caller left out."""
+    left_out = dict.fromkeys(("temperature", "top_k", "top_p", "repetition_penalty", "max_length"))
+    outputs = model.generate(inputs=ids(PROMPT), do_sample=0, max_new_tokens=3, **left_out)
+    assert outputs.tolist() == [PROMPT + oracle.greedy(PROMPT, 3)]
+    drawn = model.generate(inputs=ids(PROMPT), do_sample=1, max_new_tokens=3, **left_out)
+    assert drawn.shape == outputs.shape
 
 
 def test_sampling(model: Any) -> None:
