@@ -60,6 +60,10 @@ class Hub:
     drops: dict[str, list[int]] = field(default_factory=dict)
     reset: bool = False  # drop with RST, as a firewall does, instead of an early end
     asked: list[Asked] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)  # weights wait for it
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     def add(self, name: str, folder: Path, **options: Any) -> Repo:
         self.repos[name] = Repo({MAIN: folder}, **options)
@@ -146,6 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
+        if file.endswith(".safetensors"):
+            self.hub.gate.wait(30)
         drops = self.hub.drops.get(file)
         if not drops:
             self.wfile.write(data[offset:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,11 @@ import torch
 from huggingface_hub import constants
 
 import farmesh.hub
+import farmesh.node.node
 from farmesh.checkpoint import Checkpoint
 from farmesh.client import FarMeshClient
 from farmesh.config import ClientConfig, NodeConfig
-from farmesh.core import Span
+from farmesh.core import NodeState, Span
 from farmesh.errors import (
     CheckpointError,
     CheckpointGated,
@@ -24,7 +26,7 @@ from farmesh.errors import (
 from farmesh.hub import FetchBar, fetch_tokenizer, is_remote
 from farmesh.inprocess import InProcessSwarm
 from farmesh.node import FarNode
-from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy
+from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy, until
 from tests.hub import Hub
 from tests.models import Oracle
 
@@ -74,6 +76,30 @@ async def test_everybody_fetches_what_they_need(hub: Hub, shards: Path, oracle: 
     stem = files_of(shards, "model.embed_tokens", "model.norm", "lm_head")
     others = files_of(shards, *(f"model.layers.{block}." for block in (1, 2, 3)))
     assert hub.fetched == (others | stem | {"generation_config.json"}) - needed
+
+
+async def test_a_node_that_fetches_stays_announced(
+    hub: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug prevented: the record of a node that fetches for minutes expires, and others take its
+    blocks as if nobody were to serve them."""
+    monkeypatch.setattr(farmesh.node.node, "_MIN_LIFETIME", 0.1)
+    hub.add(NAME, checkpoint)
+    hub.gate.clear()
+    net = InProcessSwarm()
+    config = NodeConfig(checkpoint=NAME, span=Span(0, 4), **{**FAST_NODE, "update_period": 0.1})
+    node = FarNode(config, network=lambda: net.network("a"))
+    entering = asyncio.create_task(node.__aenter__())
+    try:
+        await until(lambda: net.records("tiny-hf"))
+        first = net._records["tiny-hf", "a"][1]
+        await until(lambda: net._records["tiny-hf", "a"][1] > first + 0.3)
+        assert net.records("tiny-hf")[0].state is NodeState.JOINING
+        assert not entering.done()
+    finally:
+        hub.gate.set()
+        await entering
+        await node.__aexit__(None, None, None)
 
 
 def test_a_client_alone_leaves_the_blocks_there(hub: Hub, shards: Path) -> None:
