@@ -161,6 +161,26 @@ async def test_sessions_of_a_family_can_be_packed(name: str, tmp_path: Path) -> 
         assert reply.tokens == expected(model, prompt, 5)[0]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["llama-3", "gemma2", "bloom"])
+async def test_half_precision(name: str, dtype: str, tmp_path: Path) -> None:
+    """Bug prevented: --dtype is announced and not used, or overflows; clients that compute in
+    float32 cannot talk to such a node."""
+    model = make(tmp_path, name)
+    prompt = random.Random(name).choices(range(VOCABULARY), k=40)
+    _, wanted = expected(model, prompt, 1)
+    async with swarm_of(tmp_path, "a=0:2 b=2:4", dtype=dtype) as swarm:
+        node = swarm.nodes["a"]
+        assert node.info.torch_dtype == dtype
+        weights = node.service._stack._layers[0].parameters()  # type: ignore[union-attr]
+        assert {weight.dtype for weight in weights} == {getattr(torch, dtype)}
+        client = await swarm.client(prefill_chunk=16)
+        seen = spy_on_logits(client)
+        await generate(client.session(), prompt, greedy(1))
+    error = (torch.cat(seen) - wanted).norm() / wanted.norm()
+    assert 1e-6 < error < (0.08 if dtype == "bfloat16" else 0.01)
+
+
 def test_a_trunk_checkpoint_loads(tmp_path: Path) -> None:
     """Bug prevented: BLOOM's published files name their tensors without the model's root, and a
     node finds none of them."""
