@@ -95,7 +95,7 @@ def test_help_does_not_wait_for_torch() -> None:
         (["serve", "x", "--cache-tokens", "0"], "it must be at least 1"),
         (["bootstrap", "--port", "70000"], "a port is at most 65535"),
         (["status"], "The following arguments are required: --peers"),
-        (["status", "--peers", PEER, "--prefix", "x"], "Say which model: --checkpoint FOLDER"),
+        (["status", "--peers", PEER, "--prefix", "x"], "Say which model: --checkpoint NAME"),
         (
             ["generate", "x", "--peers", PEER, "--prompt", "Hi", "--temperature", "-1"],
             "temperature must be between 0 and 100, not -1",

@@ -109,7 +109,7 @@ class _Clock(ModuleType):
 
 
 @lru_cache
-def _checkpoint(path: Path, side: str) -> Checkpoint:
+def _checkpoint(path: Path, side: str, **_: Any) -> Checkpoint:
     """One for all nodes and one for all clients: building a model changes its config."""
     return Checkpoint(path)
 
@@ -120,7 +120,9 @@ def _stem(checkpoint: Checkpoint) -> Stem:
 
 
 @lru_cache
-def _stack(checkpoint: Checkpoint, span: Span, device: torch.device, dtype: torch.dtype) -> Any:
+def _stack(
+    checkpoint: Checkpoint, span: Span, device: torch.device, dtype: torch.dtype, **_: Any
+) -> Any:
     stack = BlockStack(checkpoint, span, device, dtype)
     stack.load()
     stack.load = lambda *_: None  # type: ignore[method-assign]  # weights are shared and only read
