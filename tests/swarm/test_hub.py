@@ -23,6 +23,7 @@ from tests.swarm.processes import Command, Peer
 
 pytestmark = [
     pytest.mark.swarm,
+    pytest.mark.timeout(360),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning"),
 ]
 
@@ -51,7 +52,7 @@ async def test_a_model_of_the_catalogue_with_an_adapter(
     backend = Backend(model.name)
     shown: set[str] = set()
     async with opened(backend, settings, model, EmbeddedSwarm(settings.swarm, model)):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while backend.stage is Stage.STARTING and time.monotonic() < deadline:
             shown.add(backend.status)
             await asyncio.sleep(0.01)
