@@ -7,6 +7,8 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 PETALS := .venv-petals
 PETALS_STAMP := $(PETALS)/.installed
+CLIENTS := .venv-clients
+CLIENTS_STAMP := $(CLIENTS)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,7 +32,7 @@ test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
-	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not machines" $(ARGS)
+	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not machines and not clients" $(ARGS)
 
 .PHONY: interop
 interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)
@@ -41,6 +43,10 @@ machines: $(DEV_STAMP)  ## what compose.yaml starts, and two replicas behind ngi
 	@scripts/install_chromium.sh
 	@scripts/install_nginx.sh
 	$(PY) -m pytest -m machines tests/machines $(ARGS)
+
+.PHONY: clients
+clients: $(DEV_STAMP) $(CLIENTS_STAMP)  ## LiteLLM and GuideLLM, installed beside, against the app (minutes)
+	$(PY) -m pytest -m clients tests/clients $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
@@ -67,7 +73,7 @@ guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and the app's state
-	rm -rf $(VENV) $(PETALS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(PY):
@@ -84,6 +90,13 @@ $(DEV_STAMP): requirements.txt requirements-dev.txt | $(PY)
 	@$(PY) -m pip install --disable-pip-version-check --prefer-binary \
 		-r requirements.txt -r requirements-dev.txt
 	@touch $@ $(RUN_STAMP)
+
+$(CLIENTS_STAMP): requirements-clients.txt
+	@scripts/make_venv.sh $(CLIENTS)
+	@echo "Installing LiteLLM and GuideLLM (a few minutes)."
+	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary \
+		-r requirements-clients.txt
+	@touch $@
 
 $(PETALS_STAMP): scripts/make_petals_env.sh
 	@scripts/make_petals_env.sh $(PETALS)

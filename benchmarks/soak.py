@@ -3,7 +3,7 @@
 usage: python -m benchmarks.soak [--minutes 30] [--people 3] [--programs 3] [--seed 1] [--plot FILE]
 
 Every reply is greedy and compared with plain transformers in this process. Checked: no wrong token,
-no lost conversation, memory and descriptors flat, nothing left on the nodes when all have gone.
+no lost conversation, memory, cache and descriptors flat, nothing left on the nodes at the end.
 Loopback only; ends after its time whatever happens, with exit code 1 when a check fails.
 """
 
@@ -360,13 +360,16 @@ async def again_and_again(run: Run, what: Callable[[Run], Awaitable[None]], unti
 # --- the verdict ------------------------------------------------------------------------------
 
 
+GROWTH = (("memory", 1.15, 40), ("descriptors", 1.0, 25), ("cached", 1.5, 1500))  # what is flat
+
+
 def verdict(run: Run, last: Sample) -> list[str]:
     """What is wrong, in sentences; empty when all is well."""
     found = [f"{len(run.wrong)} wrong: {run.wrong[0]}"] if run.wrong else []
     quarter = len(run.samples) // 4
     if quarter >= 5:
         early, late = run.samples[quarter : 2 * quarter], run.samples[-quarter:]
-        for name, share, more in (("memory", 1.15, 40), ("descriptors", 1.0, 25)):
+        for name, share, more in GROWTH:
             before, after = (
                 statistics.median(getattr(one, name) for one in part) for part in (early, late)
             )

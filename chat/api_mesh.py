@@ -12,6 +12,7 @@ import tomllib
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
+from chat.backend import Backend
 from chat.ledger import Account, Ledger
 from chat.metrics import CONTENT_TYPE_LATEST, Metrics
 from chat.settings import PROJECT, ModelEntry
@@ -61,6 +62,7 @@ class NodeStatus(BaseModel):
 class SwarmStatus(BaseModel):
     """The nodes that serve one model."""
 
+    model: str
     prefix: str
     num_blocks: int
     complete: bool
@@ -92,6 +94,7 @@ class SessionStatus(BaseModel):
     """One inference session: numbers for accounting, and nobody's name."""
 
     session: str
+    model: str
     state: str = Field(description="running, idle or closed")
     opened: float = Field(description="seconds since 1970")
     replies: int
@@ -119,22 +122,23 @@ class MeshStatus(BaseModel):
     version: str
     started: float = Field(description="seconds since 1970")
     time: float
-    model: str
+    model: str = Field(description="the one that a new chat begins with")
     ready: bool
     status: str
     load: Load
     totals: Totals
-    swarm: SwarmStatus | None
+    swarms: list[SwarmStatus] = Field(description="of every model that is open, the default first")
     sessions: list[SessionStatus] = Field(description="open ones, and the latest closed ones")
 
 
 class MeshModel(BaseModel):
-    """A model of this app's swarm."""
+    """A model that can be asked for; it is opened when that happens first."""
 
     id: str
     name: str
     licence: str
     context: int
+    opened: bool
     ready: bool
     prefix: str | None
     num_blocks: int | None
@@ -179,13 +183,13 @@ def add_routes(
     @app.get("/mesh/models")
     async def models() -> MeshModels:
         """What can be asked for, and whether every block of it is served."""
-        return MeshModels(models=[_model(store, model)])
+        return MeshModels(models=_models(store, model))
 
 
 def mesh_status(store: ChatStore, model_id: str, ledger: Ledger) -> MeshStatus:
     """Everything at this moment."""
     text, tone = headline(store.backend)
-    totals, snapshot = ledger.totals, store.backend.snapshot
+    totals = ledger.totals
     return MeshStatus(
         version=VERSION,
         started=totals.opened,
@@ -201,7 +205,11 @@ def mesh_status(store: ChatStore, model_id: str, ledger: Ledger) -> MeshStatus:
             generated_tokens=totals.generated_tokens,
             reroutes=totals.reroutes,
         ),
-        swarm=_swarm(snapshot, ledger) if snapshot is not None else None,
+        swarms=[
+            _swarm(backend.id or model_id, snapshot, ledger)
+            for backend in store.backends
+            if (snapshot := backend.snapshot) is not None
+        ],
         sessions=[
             *(
                 _session(account, "running" if account.running else "idle", session.position)
@@ -224,8 +232,9 @@ def _load(store: ChatStore, ledger: Ledger) -> Load:
     )
 
 
-def _swarm(snapshot: SwarmSnapshot, ledger: Ledger) -> SwarmStatus:
+def _swarm(model_id: str, snapshot: SwarmSnapshot, ledger: Ledger) -> SwarmStatus:
     return SwarmStatus(
+        model=model_id,
         prefix=snapshot.prefix,
         num_blocks=snapshot.num_blocks,
         complete=snapshot.is_complete,
@@ -256,6 +265,7 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, ledger: Ledger) -> NodeStatus
 def _session(account: Account, state: str, held: int) -> SessionStatus:
     return SessionStatus(
         session=account.number,
+        model=account.model,
         state=state,
         opened=account.opened,
         replies=account.replies,
@@ -271,15 +281,24 @@ def _session(account: Account, state: str, held: int) -> SessionStatus:
     )
 
 
-def _model(store: ChatStore, model: ModelEntry) -> MeshModel:
-    snapshot = store.backend.snapshot
-    engine = store.backend.engine
+def _models(store: ChatStore, default: ModelEntry) -> list[MeshModel]:
+    """All of the catalogue, the default one first."""
+    opened = {backend.id or default.id: backend for backend in store.backends}
+    entries = store.models.entries if store.models is not None else ()
+    others = [entry for entry in entries if entry.id != default.id]
+    return [_model(entry, opened.get(entry.id)) for entry in (default, *others)]
+
+
+def _model(model: ModelEntry, backend: Backend | None) -> MeshModel:
+    snapshot = backend.snapshot if backend is not None else None
+    engine = backend.engine if backend is not None else None
     return MeshModel(
         id=model.id,
         name=model.name,
         licence=model.licence,
         context=engine.context if engine is not None else model.context,
-        ready=headline(store.backend)[1] == "good",
+        opened=backend is not None,
+        ready=backend is not None and headline(backend)[1] == "good",
         prefix=snapshot.prefix if snapshot is not None else model.dht_prefix,
         num_blocks=snapshot.num_blocks if snapshot is not None else None,
         replicas=list(snapshot.replicas) if snapshot is not None else [],

@@ -7,6 +7,7 @@ in the file. All methods block for the length of a small disk access: call them 
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from farmesh.errors import ConfigError
+from farmesh.errors import ConfigError, FarMeshError
 
 MAX_CHATS = 1_000  # per person; the one not changed for longest goes
 MAX_CHARS = 4_000_000  # of one conversation as JSON
@@ -32,6 +33,15 @@ CREATE TABLE IF NOT EXISTS conversations (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_age ON conversations (person, updated);
 """
+
+
+FULL = "Conversations cannot be kept now: the app's disk is full or cannot be written"
+
+log = logging.getLogger(__name__)
+
+
+class CannotKeep(FarMeshError):
+    """The disk is full, or not to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
+        self.trouble = ""  # why nothing can be kept just now, for people
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,8 +82,19 @@ class Archive:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._db:  # the second one commits, or rolls back on an error
-            yield self._db
+        """
+        Raises:
+            CannotKeep: the file cannot be written; it is as it was.
+        """
+        try:
+            with self._lock, self._db:  # the second one commits, or rolls back on an error
+                yield self._db
+        except sqlite3.OperationalError as error:
+            if not self.trouble:
+                log.error("chat.conversations_file cannot be written: %s", error)
+            self.trouble = FULL
+            raise CannotKeep(FULL) from error
+        self.trouble = ""
 
     def listed(self, person: str, search: str = "") -> list[Kept]:
         """A person's conversations, newest first; with ``search`` those that contain it."""
@@ -95,6 +117,7 @@ class Archive:
         """
         Raises:
             ValueError: it is too long.
+            CannotKeep: the file cannot be written.
         """
         text = json.dumps(data, ensure_ascii=False)
         if len(text) > MAX_CHARS:

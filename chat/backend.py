@@ -56,6 +56,9 @@ class Engine:
     chat_template: str | None = None
 
 
+Watch = Callable[[Client, str], Client]
+
+
 class Stage(Enum):
     """How far a backend has got."""
 
@@ -71,13 +74,14 @@ class Backend:
         self,
         name: str,
         defaults: SamplingParams | None = None,
-        watch: Callable[[Client], Client] | None = None,
+        watch: Watch | None = None,
         model_id: str = "",
     ) -> None:
         """
         Args:
             name: of the model, for people.
-            watch: puts something between the chats and the client, to count what passes.
+            watch: puts something between the chats and the client, to count what passes; is
+                given the model's id too.
             model_id: the model's name in the catalogue.
         """
         self.name = name
@@ -104,7 +108,7 @@ class Backend:
         """Open the engine; an error becomes this backend's state, with its sentence."""
         try:
             engine = await opening(self)
-            client = self._watch(engine.client) if self._watch else engine.client
+            client = self._watch(engine.client, self.id) if self._watch else engine.client
             self.engine = replace(engine, client=client)
         except FarMeshError as error:
             self._fail(str(error))

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"  # where children are reached from here, whatever they listen on
 TERMINATE_SECONDS = 3.0  # from SIGTERM to SIGKILL
+LAST_SECONDS = 0.5  # the same for the bootstrap peer: when it is ended, nobody is left to be told
 FIRST_PAUSE = 0.5  # seconds before a child is started again; doubles with each failure in a row
 LONGEST_PAUSE = 8.0  # seconds
 STEADY_SECONDS = 20.0  # up for so long: the failures before are forgiven
@@ -218,7 +219,7 @@ async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def _spawned(
-    argv: Sequence[str], env: Mapping[str, str]
+    argv: Sequence[str], env: Mapping[str, str], patience: float
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
     """A child in a process group of its own, which is gone when the scope is left.
 
@@ -247,7 +248,7 @@ async def _spawned(
         try:
             yield process, reader
         finally:
-            await asyncio.shield(_end(process))
+            await asyncio.shield(_end(process, patience))
 
 
 def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
@@ -258,13 +259,13 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
     )
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
     """SIGTERM, then SIGKILL; at last whatever is left of the child's own process group."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            async with asyncio.timeout(TERMINATE_SECONDS):
+            async with asyncio.timeout(patience):
                 await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
@@ -437,7 +438,8 @@ class EmbeddedSwarm:
         env = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
         child.up_since = None
         child.tail.clear()
-        async with _spawned(argv, env) as (process, output):
+        patience = TERMINATE_SECONDS if child.status.span else LAST_SECONDS
+        async with _spawned(argv, env, patience) as (process, output):
             self._set(child, ChildState.STARTING, pid=process.pid)
             listening = asyncio.create_task(self._listen(child, output, port))
             try:

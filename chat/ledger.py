@@ -68,6 +68,7 @@ class Account:
 
     number: str  # random; no part of any chat's id
     opened: float  # seconds since 1970
+    model: str = ""
     running: bool = False
     replies: int = 0
     prompt_tokens: int = 0
@@ -114,9 +115,9 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger {len(self._open)} sessions, {self.totals.generated_tokens} tokens>"
 
-    def watch(self, client: Client) -> Client:
+    def watch(self, client: Client, model: str = "") -> Client:
         """The same client, its sessions counted."""
-        return _WatchedClient(client, self)
+        return _WatchedClient(client, self, model)
 
     @property
     def open_accounts(self) -> list[tuple[Account, InferenceSession]]:
@@ -132,8 +133,8 @@ class Ledger:
         """Tokens that the nodes hold for all sessions at this moment."""
         return sum(session.position for _, session in self._open.values())
 
-    def begin(self, session: InferenceSession) -> Account:
-        account = Account(secrets.token_hex(8), time.time())
+    def begin(self, session: InferenceSession, model: str) -> Account:
+        account = Account(secrets.token_hex(8), time.time(), model)
         self._open[account.number] = account, session
         return account
 
@@ -156,8 +157,8 @@ class Ledger:
 class _WatchedClient:
     """Passes everything on; its sessions are watched."""
 
-    def __init__(self, client: Client, ledger: Ledger) -> None:
-        self._client, self._ledger = client, ledger
+    def __init__(self, client: Client, ledger: Ledger, model: str) -> None:
+        self._client, self._ledger, self._model = client, ledger, model
 
     @property
     def snapshot(self) -> SwarmSnapshot:
@@ -172,15 +173,15 @@ class _WatchedClient:
         return self._client.eos_token_ids
 
     def session(self) -> InferenceSession:
-        return _WatchedSession(self._client.session(), self._ledger)
+        return _WatchedSession(self._client.session(), self._ledger, self._model)
 
 
 class _WatchedSession:
     """One session, its events counted on their way."""
 
-    def __init__(self, session: InferenceSession, ledger: Ledger) -> None:
+    def __init__(self, session: InferenceSession, ledger: Ledger, model: str) -> None:
         self._session, self._ledger = session, ledger
-        self._account = ledger.begin(session)
+        self._account = ledger.begin(session, model)
 
     @property
     def position(self) -> int:
@@ -254,6 +255,7 @@ class _Counting:
             self._ledger.observer.ended(outcome)
         numbers = {
             "session": self._account.number,
+            "model": self._account.model,
             "outcome": str(outcome),
             "prompt_tokens": self._prompt_tokens,
             "cached_tokens": self._cached or 0,

@@ -5,7 +5,7 @@ Labels carry peer ids and nothing of any person; a node's name is its own claim 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -81,10 +81,13 @@ class _Numbers(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._load()
         yield from self._totals()
-        snapshot = self._store.backend.snapshot
-        if snapshot is not None:
-            yield from self._swarm(snapshot)
-            yield from self._nodes(snapshot)
+        swarms = [
+            (backend.id, snapshot)
+            for backend in self._store.backends
+            if (snapshot := backend.snapshot) is not None
+        ]
+        yield from self._swarms(swarms)
+        yield from self._nodes([snapshot for _, snapshot in swarms])
 
     def _load(self) -> Iterator[Metric]:
         line, ledger = self._store.line, self._ledger
@@ -111,13 +114,17 @@ class _Numbers(Collector):
             replies.add_metric([outcome], self._ledger.outcomes[outcome])
         yield replies
 
-    def _swarm(self, snapshot: SwarmSnapshot) -> Iterator[Metric]:
-        yield _gauge("ready", "1 when every block is served", int(snapshot.is_complete))
-        yield _gauge("blocks", "Blocks of the model", snapshot.num_blocks)
-        missing = sum(map(len, snapshot.gaps))
-        yield _gauge("blocks_missing", "Blocks that nobody serves", missing)
+    def _swarms(self, swarms: Sequence[tuple[str, SwarmSnapshot]]) -> Iterator[Metric]:
+        ready = _by_model("ready", "1 when every block is served")
+        blocks = _by_model("blocks", "Blocks of the model")
+        missing = _by_model("blocks_missing", "Blocks that nobody serves")
+        for model, snapshot in swarms:
+            ready.add_metric([model], int(snapshot.is_complete))
+            blocks.add_metric([model], snapshot.num_blocks)
+            missing.add_metric([model], sum(map(len, snapshot.gaps)))
+        yield from (ready, blocks, missing)
 
-    def _nodes(self, snapshot: SwarmSnapshot) -> Iterator[Metric]:
+    def _nodes(self, snapshots: Sequence[SwarmSnapshot]) -> Iterator[Metric]:
         state = _by_node("state", "1 for the state that a node says it is in", "name", "state")
         blocks = _by_node("blocks", "Blocks that a node serves")
         room = _by_node("cache_tokens_left", "Tokens that still fit into a node's KV cache")
@@ -125,17 +132,20 @@ class _Numbers(Collector):
         tokens = CounterMetricFamily(
             "farmesh_node_tokens", "Tokens that went through a node for this app", labels=["node"]
         )
-        for node in snapshot.nodes:
+        # A peer serves one model; should one claim to be in two swarms, the first one counts.
+        nodes = {
+            node.peer_id: (node, swarm) for swarm in reversed(snapshots) for node in swarm.nodes
+        }
+        for peer_id, (node, swarm) in nodes.items():
             name = (node.public_name or "")[:NAME_LENGTH]
             for one in NodeState:
-                label = [node.peer_id, name, one.name.lower()]
-                state.add_metric(label, int(node.state is one))
-            blocks.add_metric([node.peer_id], len(node.span))
+                state.add_metric([peer_id, name, one.name.lower()], int(node.state is one))
+            blocks.add_metric([peer_id], len(node.span))
             if node.cached_tokens_left is not None:
-                room.add_metric([node.peer_id], node.cached_tokens_left)
-            if node.peer_id in snapshot.rtts:
-                rtt.add_metric([node.peer_id], snapshot.rtts[node.peer_id])
-            tokens.add_metric([node.peer_id], self._ledger.node_tokens.get(node.peer_id, 0))
+                room.add_metric([peer_id], node.cached_tokens_left)
+            if peer_id in swarm.rtts:
+                rtt.add_metric([peer_id], swarm.rtts[peer_id])
+            tokens.add_metric([peer_id], self._ledger.node_tokens.get(peer_id, 0))
         yield from (state, blocks, room, rtt, tokens)
 
 
@@ -145,6 +155,10 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
 
 def _counter(name: str, meaning: str, value: float) -> Metric:
     return CounterMetricFamily(f"farmesh_{name}", meaning, value=value)
+
+
+def _by_model(name: str, meaning: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"farmesh_{name}", meaning, labels=["model"])
 
 
 def _by_node(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:

@@ -7,11 +7,10 @@ who goes back to it should not wait again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 
-from chat.backend import Backend, Client, Stage
+from chat.backend import Backend, Stage, Watch
 from chat.embedded import EmbeddedSwarm
 from chat.opening import opened
 from chat.settings import Catalogue, ModelEntry, Settings
@@ -32,7 +31,7 @@ class Models:
         self,
         settings: Settings,
         catalogue: Catalogue,
-        watch: Callable[[Client], Client] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """
         Args:
@@ -54,6 +53,11 @@ class Models:
     def entries(self) -> tuple[ModelEntry, ...]:
         """All models that can be asked for, in the catalogue's order."""
         return self._catalogue.models
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """Those that are open, or being opened."""
+        return tuple(self._open.values())
 
     async def __aenter__(self) -> Models:
         first = self._catalogue[self.default.id]

@@ -87,6 +87,10 @@ class ServerSettings(Section):
         le=10,
         description="reverse proxies in front, whose X-Forwarded-For and -Host are believed",
     )
+    mcp: bool = Field(
+        False,
+        description="offer the MCP tool ask at /gradio_api/mcp (needs requirements-mcp.txt)",
+    )
 
 
 class AccessSettings(Section):

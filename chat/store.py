@@ -90,6 +90,11 @@ class ChatStore:
     ) -> None:
         await self.close()
 
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """All models that are open."""
+        return self.models.backends if self.models is not None else (self.backend,)
+
     def open(self, chat_id: str, person: str) -> Chat:
         """The person's chat of this id, made when there is none.
 

@@ -15,7 +15,7 @@ import gradio as gr
 from fastapi import FastAPI
 from markupsafe import Markup
 
-from chat import controls
+from chat import controls, ui_mcp
 from chat.likes import Likes
 from chat.models import Models
 from chat.settings import PROJECT
@@ -109,8 +109,14 @@ def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
     return demo
 
 
-def mount(app: FastAPI, demo: gr.Blocks, *, root_path: str = "") -> None:
-    """Serve the page at ``/`` of an app of our own."""
+def mount(app: FastAPI, demo: gr.Blocks, *, root_path: str = "", mcp: bool = False) -> None:
+    """Serve the page at ``/`` of an app of our own.
+
+    Raises:
+        ConfigError: MCP is wanted and cannot be served.
+    """
+    if mcp:
+        ui_mcp.check_installed()
     gr.mount_gradio_app(
         app,
         demo,
@@ -126,7 +132,10 @@ def mount(app: FastAPI, demo: gr.Blocks, *, root_path: str = "") -> None:
         pwa=False,
         i18n=translations(),
         max_file_size=0,
+        mcp_server=mcp,
     )
+    if mcp:
+        ui_mcp.only_ask(demo)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,15 +25,17 @@ def application(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gate = Gate(settings.access, server.proxies)
     api_signin.add_routes(app, gate, root_path=server.root_path)
-    if gate.signing_in:
-        web_archive.add_routes(app, Archive(settings.chat.conversations_file))
-    web.add_routes(app, store)
+    archive = Archive(settings.chat.conversations_file) if gate.signing_in else None
+    if archive is not None:
+        web_archive.add_routes(app, archive)
+    web.add_routes(app, store, lambda: archive.trouble if archive is not None else "")
     api_mesh.add_routes(app, store, model, ledger, metrics)
     openai_api.add_routes(app, store, OpenModel(model.id))
     options = ui.PageOptions(
         model.name, model.description, privacy(settings.swarm), signed_in=gate.signing_in
     )
-    ui.mount(app, ui.build(store, options), root_path=server.root_path)
+    demo = ui.build(store, options)
+    ui.mount(app, demo, root_path=server.root_path, mcp=server.mcp)
     return Guard(
         app,
         gate=gate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,12 @@ BODY = """
 """
 
 
-def add_routes(app: FastAPI, store: ChatStore) -> None:
-    """Add all routes under ``/farmesh``; call before the page is mounted."""
+def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lambda: "") -> None:
+    """Add all routes under ``/farmesh``; call before the page is mounted.
+
+    Args:
+        trouble: what is wrong with this app beside its swarm, for the page's line of state.
+    """
     app.mount("/farmesh/assets", StaticFiles(directory=ASSETS), name="assets")
 
     @app.get("/farmesh/swarm")
@@ -48,6 +53,8 @@ def add_routes(app: FastAPI, store: ChatStore) -> None:
         mine = _find(store, chat, request)
         backend = mine.backend if mine is not None else store.backend
         text, tone = headline(backend)
+        if tone == "good" and (said := trouble()):
+            text, tone = said, "wait"
         route = mine.view.route if mine is not None and mine.running else None
         html = ""
         if (snapshot := backend.snapshot) is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from chat.archive import Archive, Kept
+from chat.archive import Archive, CannotKeep, Kept
 from chat.conversation import Conversation
 from chat.security import NAME, person_of
 from chat.store import is_id
@@ -56,11 +56,16 @@ def add_routes(app: FastAPI, archive: Archive) -> None:
             await asyncio.to_thread(archive.put, person, kept, entry.data)
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
+        except CannotKeep as error:
+            raise HTTPException(507, f"{error}.") from None
         return {}
 
     @app.delete("/farmesh/kept/{chat_id}")
     async def remove(chat_id: str, request: Request) -> dict[str, Any]:
-        await asyncio.to_thread(archive.remove, _person(request), chat_id)
+        try:
+            await asyncio.to_thread(archive.remove, _person(request), chat_id)
+        except CannotKeep as error:
+            raise HTTPException(507, f"{error}.") from None
         return {}
 
 

@@ -65,3 +65,12 @@ def test_pyproject_reads_the_same_requirements() -> None:
         (needed,) = _lines(f"requirements-{extra}.txt")
         assert needed in development, "its tests would be skipped"
     assert "dependencies" not in project["project"]
+
+
+def test_the_extras_are_tested_as_they_are_installed() -> None:
+    """Bug prevented: the tests' own list names another mcp than the extra installs."""
+    wanted = (PROJECT / "requirements-mcp.txt").read_text().splitlines()[-1]
+    assert wanted in (PROJECT / "requirements-dev.txt").read_text().splitlines()
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    extras = project["tool"]["setuptools"]["dynamic"]["optional-dependencies"]
+    assert extras["mcp"] == {"file": ["requirements-mcp.txt"]}

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
@@ -140,6 +141,7 @@ class Edge:
     http: httpx.AsyncClient
     store: ChatStore
     config: dict[str, Any]
+    blocks: Any  # Gradio's own object behind the page
     canary: str
     touched: list[str] = field(default_factory=list)
 
@@ -171,8 +173,26 @@ class Edge:
         return next(d for d in self.config["dependencies"] if target in d["targets"])
 
 
-@pytest.fixture
-async def edge() -> AsyncIterator[Edge]:
+@dataclass
+class Building:
+    """The whole app on its port, shared by the tests of a module: building the page takes long."""
+
+    url: str
+    store: ChatStore
+    config: dict[str, Any]
+    blocks: Any
+    canary: str
+    touched: list[str]
+
+
+def blocks_of(guard: Guard) -> Any:
+    app: Any = guard.app
+    mounted = (getattr(route, "app", None) for route in app.routes)
+    return next(one.get_blocks() for one in mounted if hasattr(one, "get_blocks"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def building() -> AsyncIterator[Building]:
     backend = ready_backend(FakeClient())
     backend.stage = Stage.READY
     touched: list[str] = []
@@ -183,13 +203,26 @@ async def edge() -> AsyncIterator[Edge]:
 
     listening = await asyncio.start_server(touch, "127.0.0.1", 0)
     canary = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    async with listening, ChatStore(backend, ChatSettings(turns_per_minute=1000)) as store:
+    async with listening, ChatStore(backend, ChatSettings(turns_per_minute=10_000)) as store:
         metrics = Metrics()
         app = application(store, Settings(), MODEL, Ledger(metrics), metrics)
-        async with (
-            served(app, **server.OPTIONS, lifespan="on") as url,
-            httpx.AsyncClient(base_url=url, timeout=20) as http,
-        ):
-            config = (await http.get("/config")).json()
-            yield Edge(http, store, config, canary, touched)
-            assert not touched, "the app asked another server"
+        async with served(app, **server.OPTIONS, lifespan="on") as url:
+            async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+                config = (await http.get("/config")).json()
+            yield Building(url, store, config, blocks_of(app), canary, touched)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def edge(building: Building) -> AsyncIterator[Edge]:
+    """The app as somebody new meets it; its module's tests run on the module's loop."""
+    building.touched.clear()
+    async with httpx.AsyncClient(base_url=building.url, timeout=20) as http:
+        yield Edge(
+            http,
+            building.store,
+            building.config,
+            building.blocks,
+            building.canary,
+            building.touched,
+        )
+    assert not building.touched, "the app asked another server"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import httpx
 import openai
 import pytest
 
-from chat.security import PERSON_COOKIE
+from chat.accounts import AccountFile, Key, hash_key, write
 from chat.store import new_id
 from tests.browser.conftest import App, start_app, wait_ready
 from tests.documents import Block, blocks
@@ -25,7 +27,7 @@ MANY = {"FARMESH_CHAT_CHAT_TURNS_PER_MINUTE": "1000"}
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = start_app(tmp_path_factory.mktemp("app"), **MANY)
+    running = start_app(tmp_path_factory.mktemp("app"), **MANY, FARMESH_CHAT_SERVER_MCP="1")
     try:
         wait_ready(running)
         yield running
@@ -67,13 +69,10 @@ def wait_gone(pids: set[int], seconds: float) -> set[int]:
     return left
 
 
-def long_stream(url: str) -> httpx.Response:
+def long_stream(http: httpx.Client) -> httpx.Response:
     """A reply that goes on for long, its first tokens read; the caller closes it."""
     body = {"model": "guide", "messages": MESSAGES, "stream": True, "max_tokens": 900}
-    http = httpx.Client(timeout=30)
-    request = http.build_request(
-        "POST", f"{url}/v1/chat/completions", json={**body, "ignore_eos": True}
-    )
+    request = http.build_request("POST", "/v1/chat/completions", json={**body, "ignore_eos": True})
     answer = http.send(request, stream=True)
     lines = answer.iter_lines()
     assert next(lines).startswith("data: ")
@@ -121,88 +120,133 @@ def test_the_official_package(app: App) -> None:
 
 
 @pytest.mark.swarm
-def test_the_gradio_client(app: App) -> None:
-    """The page's own endpoints for programs, by their names, as docs/api.md shows them."""
-    from gradio_client import Client
+def test_the_examples_of_the_documents(app: App, project: Path) -> None:
+    """What people copy first does not run: a renamed endpoint, a package that changed."""
+    text = (project / "docs" / "api.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 3  # openai, gradio_client, mcp
+    program = "\nprint('\\n---')\n".join(examples).replace("http://127.0.0.1:7860", app.url)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    replies = done.stdout.split("\n---\n")
+    assert len(replies) == 3
+    assert all(reply.strip() for reply in replies), done.stdout
 
-    client = Client(app.url, verbose=False)
-    chat_id = client.predict(api_name="/new_chat")
-    first = client.predict("My name is Ada.", chat_id, temperature=0, api_name="/chat")
-    assert first
-    job = client.submit("What is a node?", chat_id, temperature=0, api_name="/chat")
-    updates = list(job)
-    assert updates
-    assert updates[-1].startswith(updates[0])
-    client.close()
+
+# --- its life -------------------------------------------------------------------------------------
+
+KEY = {"authorization": "Bearer fm-for-a-test"}
+SAID: dict[str, Any] = {
+    "system": "",
+    "messages": [
+        {"role": "user", "text": "My name is Ada."},
+        {"role": "assistant", "text": "Hello Ada."},
+    ],
+}
+
+
+def start_locked(folder: Path) -> App:
+    """An app that keeps conversations: one has to sign in."""
+    file = folder / "access.json"
+    if not file.exists():
+        keys = {"robot": Key(sha256=hash_key("fm-for-a-test"))}
+        write(file, AccountFile(secret="s" * 43, keys=keys))
+    return start_app(
+        folder,
+        **MANY,
+        FARMESH_CHAT_ACCESS_SIGN_IN="password",
+        FARMESH_CHAT_ACCESS_FILE=str(file),
+        FARMESH_CHAT_CHAT_CONVERSATIONS_FILE=str(folder / "chats.sqlite"),
+    )
+
+
+def page_reply(http: httpx.Client) -> httpx.Response:
+    """A long reply through the page's own queue, its first words read; the caller closes it."""
+    body = {"data": ["What is a node?", "", "", 900, None, None, None]}
+    joined = http.post("/gradio_api/call/chat", json=body).raise_for_status()
+    path = f"/gradio_api/call/chat/{joined.json()['event_id']}"
+    answer = http.send(http.build_request("GET", path), stream=True)
+    lines = answer.iter_lines()
+    assert "generating" in next(lines)
+    answer.extensions["lines"] = lines
+    return answer
 
 
 @pytest.mark.swarm
-def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
-    """An open tab or a running stream held the app up; nodes and daemons were left behind."""
-    app = start_app(tmp_path, **MANY)
-    answers = []
-    try:
-        wait_ready(app)
-        answers = [long_stream(app.url) for _ in range(3)]
-        tab = httpx.Client(timeout=30)
-        beat = tab.send(
-            tab.build_request("GET", f"{app.url}/gradio_api/heartbeat/abc"), stream=True
-        )
-        everything = descendants(app.process.pid)
-        assert len(everything) > 4
-        began = time.monotonic()
-        app.process.send_signal(signal.SIGTERM)
-        assert app.process.wait(10) == 0
-        took = time.monotonic() - began
-        assert took < 5, f"{took:.1f} s"
-        assert not wait_gone(everything, 1)
-        beat.close()
-    finally:
-        app.process.kill()
-        for answer in answers:
-            answer.close()
-    log = app.log.read_text()
-    assert "Traceback" not in log, log
-
-
-@pytest.mark.swarm
-def test_killed_and_started_again(tmp_path: Path) -> None:
-    """Nodes without a parent went on; the next start found their ports taken or lost the chats."""
-    app = start_app(tmp_path, **MANY)
+def test_killed_and_started_again_and_ended(tmp_path: Path) -> None:
+    """After a kill nodes without a parent went on, their ports were taken or the chats were lost;
+    open tabs and running replies held up the end, and nodes and daemons were left behind."""
+    chat_id = new_id()
+    entry = {"title": "Ada", "updated": 1, "data": SAID}
+    app = start_locked(tmp_path)
     try:
         wait_ready(app)
         everything = descendants(app.process.pid)
-        answer = long_stream(app.url)
-        app.process.kill()
-        app.process.wait(10)
-        assert not wait_gone(everything, 10), "they outlived the app"
-        answer.close()
+        with httpx.Client(base_url=app.url, headers=KEY, timeout=30) as http:
+            http.put(f"/farmesh/kept/{chat_id}", json=entry).raise_for_status()
+            running = long_stream(http)
+            app.process.kill()
+            app.process.wait(10)
+            assert not wait_gone(everything, 10), "they outlived the app"
+            running.close()
     finally:
         app.process.kill()
-    again = start_app(tmp_path, **MANY)
+    again = start_locked(tmp_path)
     try:
         wait_ready(again)
-        kept = {
-            "system": "",
-            "messages": [
-                {"role": "user", "text": "My name is Ada."},
-                {"role": "assistant", "text": "Hello Ada."},
-            ],
-        }
-        cookies = {PERSON_COOKIE: new_id()}
-        url = f"{again.url}/farmesh/chat/{new_id()}"
-        assert httpx.post(url, json=kept, cookies=cookies).json() == {"messages": 2}
-        told = httpx.get(url, cookies=cookies).json()
-        assert [message["text"] for message in told["messages"]] == [
-            "My name is Ada.",
-            "Hello Ada.",
-        ]
-        client = openai.OpenAI(base_url=f"{again.url}/v1", api_key="any", max_retries=0)
-        reply = client.chat.completions.create(model="guide", messages=MESSAGES, max_tokens=5)
-        assert reply.choices[0].message.content
+        with httpx.Client(base_url=again.url, headers=KEY, timeout=30) as http:
+            assert http.get(f"/farmesh/kept/{chat_id}").json() == SAID
+            restored = http.post(f"/farmesh/chat/{chat_id}", json=SAID)
+            assert restored.json() == {"messages": 2}
+            told = http.get(f"/farmesh/chat/{chat_id}").json()
+            texts = [message["text"] for message in told["messages"]]
+            assert texts == ["My name is Ada.", "Hello Ada."]
+            a_full_disk_is_said(http, again, chat_id)
+            ends_in_time(http, again)
     finally:
-        again.process.terminate()
+        again.process.kill()
         again.process.wait(10)
+
+
+def a_full_disk_is_said(http: httpx.Client, app: App, chat_id: str) -> None:
+    """Everything that is on the disk can still be read, replies are made, and people are told."""
+    entry = {"title": "Ada", "updated": 2, "data": SAID}
+    everything = descendants(app.process.pid)
+    for pid in everything:  # from here on no file of theirs can grow
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    refused = http.put(f"/farmesh/kept/{chat_id}", json=entry)
+    assert refused.status_code == 507
+    assert "cannot be kept" in refused.json()["detail"]
+    assert "cannot be kept" in http.get("/farmesh/swarm").json()["text"], "nobody is told"
+    assert http.get(f"/farmesh/kept/{chat_id}").json() == SAID
+    body = {"model": "guide", "messages": MESSAGES, "max_tokens": 5}
+    assert http.post("/v1/chat/completions", json=body).status_code == 200
+    for pid in everything:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert http.put(f"/farmesh/kept/{chat_id}", json=entry).status_code == 200
+    assert "cannot be kept" not in http.get("/farmesh/swarm").json()["text"]
+    assert "Traceback" not in app.log.read_text()
+
+
+def ends_in_time(http: httpx.Client, app: App) -> None:
+    """SIGTERM with open tabs and running replies."""
+    answers = [long_stream(http), long_stream(http), page_reply(http)]
+    beat = http.build_request("GET", "/gradio_api/heartbeat/abc")
+    answers.append(http.send(beat, stream=True))
+    everything = descendants(app.process.pid)
+    assert len(everything) > 4
+    began = time.monotonic()
+    app.process.send_signal(signal.SIGTERM)
+    assert app.process.wait(10) == 0
+    took = time.monotonic() - began
+    assert took < 5, f"{took:.1f} s"
+    assert not wait_gone(everything, 1)
+    for answer in answers:
+        answer.close()
+    log = app.log.read_text()
+    assert "Traceback" not in log, log
 
 
 @pytest.mark.swarm

@@ -14,9 +14,15 @@ from chat.security import PERSON_COOKIE
 from chat.store import new_id
 from tests.api.conftest import Edge
 from tests.chat.test_session import say
+from tests.farmesh.harness import until
 
 # Gradio asks pandas for its own statistics in a way that pandas does not like any more.
-pytestmark = pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'")
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:'future.no_silent_downcasting'", "ignore:The copy keyword is deprecated"
+    ),
+    pytest.mark.asyncio(loop_scope="module"),  # all share one running app
+]
 
 EVIL = "https://evil.example"
 SECRET = "open sesame"
@@ -178,31 +184,32 @@ async def test_a_name_of_somebody_elses_is_not_ours(edge: Edge) -> None:
     assert probe.status_code == 200, "a cluster asks its pods by address"
 
 
-async def test_somebody_elses_chat_through_the_queue(edge: Edge) -> None:
-    """A chat's id that leaks (a log, a screen) or a guessed session hash opened the chat."""
-    chat_id, owner = new_id(), new_id()
-    await say(edge.store.open(chat_id, owner), SECRET)
+async def shown(edge: Edge, chat_id: str, person: str, session: str) -> str:
+    """What the page's own queue sends to whoever asks for a chat."""
     attach = edge.event("fm-attach", "click")
     place = edge.component("fm-chat-id")
     values = {part["id"]: part["props"].get("value") for part in edge.config["components"]}
     data = [chat_id if part == place else values[part] for part in attach["inputs"]]
-    body = {"data": data, "fn_index": attach["id"], "session_hash": "guess", "event_data": None}
+    body = {"data": data, "fn_index": attach["id"], "session_hash": session, "event_data": None}
+    edge.http.cookies.set(PERSON_COOKIE, person)
+    await edge.http.post("/gradio_api/queue/join", json=body)
+    text = ""
+    query = {"session_hash": session}
+    async with edge.http.stream("GET", "/gradio_api/queue/data", params=query) as answer:
+        async for line in answer.aiter_lines():
+            text += line
+            if "close_stream" in line:
+                break
+    return text
 
-    async def events(person: str) -> str:
-        edge.http.cookies.set(PERSON_COOKIE, person)
-        await edge.http.post("/gradio_api/queue/join", json=body)
-        text = ""
-        query = "/gradio_api/queue/data?session_hash=guess"
-        async with edge.http.stream("GET", query) as answer:
-            async for line in answer.aiter_lines():
-                text += line
-                if "process_completed" in line or "close_stream" in line:
-                    break
-        return text
 
-    assert SECRET in await events(owner), "the test itself reads nothing"
-    assert SECRET not in await events(new_id())
-    assert SECRET not in await events("")
+async def test_somebody_elses_chat_through_the_queue(edge: Edge) -> None:
+    """A chat's id that leaks (a log, a screen) or a guessed session hash opened the chat."""
+    chat_id, owner = new_id(), new_id()
+    await say(edge.store.open(chat_id, owner), SECRET)
+    assert SECRET in await shown(edge, chat_id, owner, "guess"), "the test itself reads nothing"
+    assert SECRET not in await shown(edge, chat_id, new_id(), "guess")
+    assert SECRET not in await shown(edge, chat_id, "", "guess")
     query = "/gradio_api/queue/data?session_hash=guess"
     edge.http.cookies.clear()
     heard = ""  # who guesses the hash comes too late
@@ -211,6 +218,19 @@ async def test_somebody_elses_chat_through_the_queue(edge: Edge) -> None:
             async for line in answer.aiter_lines():
                 heard += line
     assert SECRET not in heard
+
+
+async def test_what_is_over_is_forgotten(edge: Edge) -> None:
+    """gradio#11602, #13154: every event that was ever served stayed, with its request."""
+    queue, states = edge.blocks._queue, edge.blocks.state_holder
+    person = new_id()
+    for number in range(8):
+        await shown(edge, new_id(), person, f"leaves-{number}")
+    await until(lambda: not queue.event_ids_to_events)
+    await until(lambda: not any("leaves" in session for session in queue.pending_event_ids_session))
+    assert len(queue.event_analytics) <= queue.ANALYTICS_MAX_EVENTS
+    assert set(states.time_last_used) <= set(states.session_data) | {None}
+    assert not edge.blocks.pending_streams
 
 
 @pytest.mark.parametrize(

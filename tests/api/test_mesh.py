@@ -20,14 +20,15 @@ from tests.farmesh.harness import until
 
 
 async def metrics(api: Api) -> dict[str, float]:
-    """Every sample of /metrics that has no labels but a state or an outcome."""
+    """Every sample of /metrics that has no labels but a state, an outcome or a model."""
     answer = await api.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     found = {}
     for family in text_string_to_metric_families(answer.text):
         for sample in family.samples:
-            if set(sample.labels) <= {"state", "outcome"}:
-                found["_".join([sample.name, *sample.labels.values()])] = sample.value
+            labels = {k: v for k, v in sample.labels.items() if k != "model"}
+            if set(labels) <= {"state", "outcome"}:
+                found["_".join([sample.name, *labels.values()])] = sample.value
     return found
 
 
@@ -90,8 +91,9 @@ async def test_status_is_for_coordinators(real: RealApi) -> None:
     assert "secret" not in answer.text
     status = MeshStatus.model_validate_json(answer.content)
     assert status.ready
-    assert status.swarm is not None
-    assert {node.peer_id for node in status.swarm.nodes} == {"first", "second"}
+    (swarm,) = status.swarms
+    assert swarm.model == "guide"
+    assert {node.peer_id for node in swarm.nodes} == {"first", "second"}
     (session,) = status.sessions
     assert (session.state, session.generated_tokens, session.replies) == ("idle", 6, 1)
     assert session.held_tokens > 0

@@ -19,30 +19,41 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from chat import api_mesh, openai_api, web
+from chat import api_mesh, openai_api, web, web_archive
+from chat.access import Gate
+from chat.accounts import AccountFile, Key, hash_key, write
+from chat.archive import Archive
 from chat.backend import Stage
 from chat.ledger import Ledger
 from chat.metrics import Metrics
 from chat.openai_api import OpenModel
 from chat.security import Guard
-from chat.settings import ChatSettings
+from chat.settings import AccessSettings, ChatSettings
 from chat.store import ChatStore
 from tests.api.conftest import MODEL
 from tests.chat.fakes import FakeClient, ready_backend
 
+KEY = "fm-for-a-test"
+
 
 @pytest.fixture(scope="module")
-def described() -> Iterator[Any]:
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The routes on a server in a thread: schemathesis is not asynchronous."""
+    folder = tmp_path_factory.mktemp("described")
+    keys = {"robot": Key(sha256=hash_key(KEY))}
+    write(folder / "access.json", AccountFile(secret="s" * 43, keys=keys))
+    gate = Gate(AccessSettings(sign_in="password", file=folder / "access.json"))
+    archive = Archive(folder / "chats.sqlite")
     backend = ready_backend(FakeClient())
     backend.stage = Stage.READY
     store = ChatStore(backend, ChatSettings(turns_per_minute=1_000_000))
     app = FastAPI(title="FarMesh Chat", openapi_url=None)
     metrics = Metrics()
     web.add_routes(app, store)
+    web_archive.add_routes(app, archive)
     api_mesh.add_routes(app, store, MODEL, Ledger(metrics), metrics)
     openai_api.add_routes(app, store, OpenModel("guide"))
-    config = uvicorn.Config(Guard(app), port=0, log_level="error", lifespan="off")
+    config = uvicorn.Config(Guard(app, gate=gate), port=0, log_level="error", lifespan="off")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
@@ -54,8 +65,10 @@ def described() -> Iterator[Any]:
     yield schema
     running.should_exit = True
     thread.join(10)
+    archive.close()
 
 
+HEADERS = {"host": "127.0.0.1", "authorization": f"Bearer {KEY}"}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -67,15 +80,15 @@ CHECKS = [
 def test_every_route_keeps_its_word(described: Any) -> None:
     """A 500 for a body that nobody thought of, or an answer that its description does not know."""
     operations = [found.ok() for found in described.get_all_operations()]
-    assert len(operations) >= 13
+    assert len(operations) >= 17
     for operation in operations:
 
         @settings(
-            max_examples=30, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck]
+            max_examples=24, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck]
         )
         @given(case=operation.as_strategy())
         def keeps_its_word(case: Any) -> None:
-            response = case.call(headers={"host": "127.0.0.1"})
+            response = case.call(headers=HEADERS)
             if response.status_code != 503:  # what probes say of a swarm without nodes
                 # Those of the page alone are described to nobody.
                 public = not case.operation.path.startswith("/farmesh")

@@ -14,7 +14,9 @@ from tests.api.conftest import Edge
 from tests.chat.fakes import FakeClient, FakeTokenizer
 
 # Gradio asks pandas for its own statistics in a way that pandas does not like any more.
-pytestmark = pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:'future.no_silent_downcasting'", "ignore:The copy keyword is deprecated"
+)
 
 
 class CannedOracle:
@@ -32,6 +34,7 @@ class CannedOracle:
         return FakeTokenizer().decode(ids)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_person_of_the_soak(edge: Edge) -> None:
     """The page's protocol changed, and the soak's people sent into the void."""
     client: Any = edge.store.backend.engine.client  # type: ignore[union-attr]
@@ -73,5 +76,7 @@ def test_the_verdict_sees_what_grows() -> None:
     assert verdict(run, gone) == []
     run.samples = [Sample(s.at, s.memory + 10 * i, 60, 5, 0, 0) for i, s in enumerate(flat)]
     assert "memory grew" in verdict(run, gone)[0]
+    run.samples = [Sample(s.at, 500, 60, 5, 900 + 300 * i, 0) for i, s in enumerate(flat)]
+    assert "cached grew" in verdict(run, gone)[0]
     run.samples = flat
     assert "left on the nodes" in verdict(run, Sample(99, 500, 60, 1, 30, 40))[0]

@@ -129,7 +129,7 @@ async def test_browser_brings_a_chat_back_once(http: httpx.AsyncClient, store: C
 async def test_every_action_of_the_page_is_private(http: httpx.AsyncClient) -> None:
     """Handlers of the page that programs could call would bypass the page's checks."""
     info = (await http.get("/gradio_api/info")).json()
-    assert set(info["named_endpoints"]) == {"/chat", "/new_chat"}
+    assert set(info["named_endpoints"]) == {"/ask", "/chat", "/new_chat"}
 
 
 async def test_tabs_hold_no_connection_open(http: httpx.AsyncClient) -> None:
