@@ -42,7 +42,7 @@ LAST_SECONDS = 0.5  # the same for the bootstrap peer: when it is ended, nobody 
 FIRST_PAUSE = 0.5  # seconds before a child is started again; doubles with each failure in a row
 LONGEST_PAUSE = 8.0  # seconds
 STEADY_SECONDS = 20.0  # up for so long: the failures before are forgiven
-MAX_FAILURES = 6  # ends in a row, none of them after a steady time, until a child is given up
+MAX_FAILURES = 6  # ends in a row until a child that was never up is given up
 
 _LOG_BYTES = 1_000_000  # per file; one older file is kept
 _TAIL_LINES = 20  # of a child's output, kept for error reports
@@ -109,7 +109,7 @@ def split_blocks(num_blocks: int, nodes: int) -> tuple[Span, ...]:
 
 def pause_before_restart(failures: int) -> float:
     """Seconds to wait after so many ends in a row."""
-    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)))
+    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)))
 
 
 def threads_per_node(wanted: int, nodes: int, cores: int) -> int:
@@ -409,7 +409,8 @@ class EmbeddedSwarm:
                 peers = await self.addresses() if child is not self._children[0] else ()
                 detail = await self._run(child, peers)
                 logger.warning("%s is gone: %s", child.status.name, detail)
-                if child.failures >= MAX_FAILURES:
+                # One that has worked will again: whatever ends it may be over in a minute.
+                if child.failures >= MAX_FAILURES and not child.address:
                     self._set(child, ChildState.FAILED, detail=detail)
                     logger.error("%s was given up", child.status.name)
                     return

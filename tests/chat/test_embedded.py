@@ -235,6 +235,17 @@ async def test_a_child_that_never_starts_is_given_up_with_its_own_words(swarm, m
         assert not snapshot.is_up
 
 
+async def test_a_child_that_was_up_is_never_given_up(swarm, monkeypatch) -> None:
+    """Bug prevented: six kills within minutes, and the app is without its node until a restart."""
+    monkeypatch.setattr(embedded, "MAX_FAILURES", 1)
+    async with swarm(nodes=1) as running:
+        for restarts in (1, 2, 3):
+            snapshot = await until(running, lambda s: s.is_up)
+            os.kill(snapshot.children[1].pid, signal.SIGKILL)
+            await until(running, lambda s, n=restarts: s.children[1].restarts == n)
+        await until(running, lambda s: s.is_up)
+
+
 async def test_waiting_for_the_address_of_a_failed_swarm_ends(swarm, monkeypatch) -> None:
     """Bug prevented: the app waits for ever to join a bootstrap peer that cannot start."""
     monkeypatch.setattr(embedded, "MAX_FAILURES", 1)
