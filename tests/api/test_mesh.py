@@ -14,8 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chat import logs
 from chat.api_mesh import MeshModels, MeshStatus
+from chat.backend import Backend, Engine
 from chat.settings import LoggingSettings
-from tests.api.conftest import Api, RealApi
+from tests.api.conftest import MODEL, Api, RealApi
+from tests.chat.fakes import FakeClient, FakeTokenizer
 from tests.farmesh.harness import until
 
 
@@ -107,6 +109,43 @@ async def test_status_is_for_coordinators(real: RealApi) -> None:
     assert [s.state for s in status.sessions] == ["closed"]
     models = MeshModels.model_validate_json((await real.http.get("/mesh/models")).content)
     assert models.models[0].replicas == [1] * 8
+
+
+async def test_every_open_model_has_its_swarm(
+    real: RealApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator saw the nodes of the first model only, and accounts of nobody knew which."""
+    client = FakeClient()
+    second = Backend("Second", watch=real.ledger.watch, model_id="second")
+
+    async def open_engine(_: Backend) -> Engine:
+        return Engine(client, FakeTokenizer(), client.max_context)
+
+    await second.start(open_engine)
+
+    class Three:
+        entries = tuple(
+            MODEL.model_copy(update={"id": name}) for name in ("guide", "second", "third")
+        )
+        backends = (real.store.backend, second)
+
+        async def open(self, model_id: str) -> Backend:
+            return second
+
+    monkeypatch.setattr(real.store, "models", Three())
+    client.enqueue("hi")
+    await real.chat(model="second")
+    status = MeshStatus.model_validate_json((await real.http.get("/mesh/status")).content)
+    assert [swarm.model for swarm in status.swarms] == ["guide", "second"]
+    assert [session.model for session in status.sessions] == ["second"]
+    models = MeshModels.model_validate_json((await real.http.get("/mesh/models")).content).models
+    assert [(model.id, model.opened) for model in models] == [
+        ("guide", True),
+        ("second", True),
+        ("third", False),
+    ]
+    text = (await real.http.get("/metrics")).text
+    assert 'farmesh_ready{model="second"}' in text
 
 
 async def test_a_lost_node_is_counted_once(real: RealApi) -> None:
