@@ -49,12 +49,14 @@ RUN_BY = {
     "python -m scripts.check_docs": "Makefile::$(PY) -m scripts.check_docs",
     "python -m benchmarks.scaling": "tests/test_scaling.py::test_the_command_prints_its_tables",
     "python -m benchmarks.soak": "tests/api/test_soak.py::test_a_person_of_the_soak",
+    "pip install -r requirements-mcp.txt": "tests/test_packaging.py::"
+    "test_the_extras_are_tested_as_they_are_installed",
     "python -m pytest": ".ci/run::make test",
     "python -m mypy": ".ci/run::make lint",
     "python -m ruff": ".ci/run::make lint",
 }
 # Programs of others, whose words nobody here can check.
-FOREIGN = ("git", "cd")
+FOREIGN = ("git", "cd", "pip")
 # Words that a reader replaces.
 STAND_INS = {
     "ADDRESS": PEER,
@@ -71,6 +73,8 @@ STAMPS = (
     ".venv/.installed-dev",
     "-o",
     ".venv-petals/.installed",
+    "-o",
+    ".venv-clients/.installed",
 )
 ADVICE = (
     "Every command in the documents is run by a test. Name the test that runs this one in RUN_BY "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import resource
 import signal
 import subprocess
@@ -117,22 +116,6 @@ def test_the_official_package(app: App) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="guide", messages=MESSAGES, temperature=9)
     assert refused.value.param == "temperature"
-
-
-@pytest.mark.swarm
-def test_the_examples_of_the_documents(app: App, project: Path) -> None:
-    """What people copy first does not run: a renamed endpoint, a package that changed."""
-    text = (project / "docs" / "api.md").read_text(encoding="utf-8")
-    examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 3  # openai, gradio_client, mcp
-    program = "\nprint('\\n---')\n".join(examples).replace("http://127.0.0.1:7860", app.url)
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    replies = done.stdout.split("\n---\n")
-    assert len(replies) == 3
-    assert all(reply.strip() for reply in replies), done.stdout
 
 
 # --- its life -------------------------------------------------------------------------------------
