@@ -195,6 +195,8 @@ class Page:
         async def act(chat: Chat) -> Updates:
             owners = paint.messages(chat.view.entries)[1]
             index = data.index if isinstance(data.index, int) else data.index[0]
+            if not 0 <= index < len(owners):  # the app was started anew under an open page
+                raise ChatError("This page has lost its chat; reload it.")
             await chat.edit(owners[index], _edited(data.value), self._request(values))
             return {}
 

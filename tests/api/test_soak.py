@@ -67,6 +67,21 @@ async def test_a_person_of_the_soak(edge: Edge) -> None:
     assert "lost" in run.wrong[-1], "a lost conversation was not noticed"
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_edit_of_what_is_gone_is_a_sentence(
+    edge: Edge, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The soak's find: a page that knows more than the app got a traceback into the log."""
+    run = Run(str(edge.http.base_url), 0, CannedOracle(), random.Random(1))  # type: ignore[arg-type]
+    edge.http.cookies.set(PERSON_COOKIE, new_id())
+    tab = Tab(run, edge.http, edge.config)
+    data = {"index": 4, "value": "x", "previous_value": "y"}
+    body = tab._body("fm-history", "edit", data)
+    answer = await edge.http.post("/gradio_api/run/predict", json=body)
+    assert "has lost its chat" in answer.text
+    assert not caplog.records
+
+
 def test_the_verdict_sees_what_grows() -> None:
     """A leak that is slower than the tolerance of one sample."""
     run = Run("", 0, None, random.Random(1))  # type: ignore[arg-type]
