@@ -158,6 +158,7 @@ def page_reply(http: httpx.Client) -> httpx.Response:
 
 
 @pytest.mark.swarm
+@pytest.mark.timeout(420)  # it starts the app twice; on a busy machine each takes a minute or more
 def test_killed_and_started_again_and_ended(tmp_path: Path) -> None:
     """After a kill nodes without a parent went on, their ports were taken or the chats were lost;
     open tabs and running replies held up the end, and nodes and daemons were left behind."""
