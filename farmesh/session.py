@@ -142,7 +142,7 @@ class InferenceSession:
         self._newest: NextToken | None = None  # the last of _ids, when it was sampled here
         self._reused = 0  # prompt tokens that this reply did not prefill
         self._started = False  # a step of this reply has succeeded
-        self._relay_only = False  # no pushes: to find out which hop answers nonsense
+        self._relay_only = False  # no pushes: to find out which hop is slow or answers nonsense
 
     def __repr__(self) -> str:
         hops = " → ".join(str(link.hop) for link in self._links)
@@ -234,7 +234,7 @@ class InferenceSession:
         started = time.perf_counter()
         self._losses = self._reroutes = 0
         self._full_since = None
-        self._reused, self._started = 0, False
+        self._reused, self._started, self._relay_only = 0, False, False
         self._rewind(token_ids)
         seed = sampling.seed if sampling.seed is not None else random.getrandbits(63)
         prompt_length, first_token_at = len(token_ids), started
@@ -318,10 +318,10 @@ class InferenceSession:
                 if upto >= self.max_length:  # a hop that was opened now may take less
                     raise ContextOverflow(upto + 1, self.max_length)
                 output = await self._advance_once(upto)
-                self._started, self._relay_only = True, False
+                self._started = True
                 return output[0, -1]
             except _Suspect as suspect:
-                # Some hop answers nonsense. Without pushes every hop's output is looked at.
+                # Some hop is at fault. Without pushes, for the rest of this reply, each is seen.
                 self._relay_only = True
                 self._let_go()
                 for link in self._links:
@@ -411,18 +411,20 @@ class InferenceSession:
                 link.position = min(link.position, chunk.start)
                 link.reach = max(link.reach, chunk.end)
             replies = [link.expect(step_id) for link in links]
-            await self._send(links[0], self._step(chunk, step_id, hidden_states, links), chunk)
-        stage = 0
+            step = self._step(chunk, step_id, hidden_states, links)
+            await self._send(links[0], step, chunk)
+        stage, fed = 0, 1 + len(step.metadata.next_servers)  # hops [stage, fed) are at work
         while True:
-            stage, reply = await self._next_reply(links, replies, stage, chunk)
+            stage, reply = await self._next_reply(links, replies, range(stage, fed), chunk)
             stage += 1
-            if reply.pushed and stage < len(links):
+            if reply.pushed and stage < fed:
                 continue
             hidden_states = self._checked(links, stage - 1, reply, chunk)
             if stage == len(links):
                 break
             step = self._step(chunk, step_id, hidden_states, links[stage:])
             await self._send(links[stage], step, chunk)
+            fed = stage + 1 + len(step.metadata.next_servers)
         for link in links:
             link.position = chunk.end
             link.reach = chunk.end if alone else max(link.reach, chunk.end)
@@ -477,25 +479,27 @@ class InferenceSession:
         self,
         links: list[HopLink],
         replies: list[asyncio.Future[StepReply]],
-        stage: int,
+        at_work: range,
         chunk: Chunk,
     ) -> tuple[int, StepReply]:
-        """The reply of hop ``stage``, or already the last hop's, and which of them it is.
+        """The reply of the first hop at work, or already of the last; and which of them it is.
 
         Raises:
             HopLost: one of the hops that are still to answer is gone, or silent for too long.
+            _Suspect: one of several that push to each other takes too long.
         """
-        patience = _Patience(self._client, links[stage:], chunk)
+        stage, last = at_work[0], at_work[-1]
+        patience = _Patience(self._client, links[stage : last + 1], chunk)
         while True:
             waiting = [future for future in replies[stage:] if not future.done()]
-            if not replies[stage].done() and not replies[-1].done():
+            if not replies[stage].done() and not replies[last].done():
                 await asyncio.wait(
                     waiting, timeout=_WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
             for future in replies[stage:]:
                 if future.done() and not future.cancelled() and future.exception():
                     raise future.exception()  # type: ignore[misc]  # checked the line above
-            for index in (len(links) - 1, stage):
+            for index in (last, stage):
                 if replies[index].done():
                     self._client.observe(links[index], replies[index].result(), chunk, patience)
                     return index, replies[index].result()
@@ -675,7 +679,7 @@ class InferenceSession:
 
 
 class _Suspect(Exception):
-    """The last hop's output is not finite; any hop before it may be the cause."""
+    """Too slow or not finite, and any of the hops that pushed to each other may be the cause."""
 
     def __init__(self, chunk: Chunk) -> None:
         self.chunk = chunk
@@ -690,26 +694,33 @@ class _Patience:
 
     def __init__(self, client: FarMeshClient, links: list[HopLink], chunk: Chunk) -> None:
         self._client = client
-        self._links = links
+        self._links = links  # at work: the first was sent the chunk, each pushes to the next
         self.started = time.monotonic()
+        self._chunk = chunk
         self._tokens = chunk.end - chunk.start
         self._deadline = client.step_deadline(links[0], self._tokens)
         self._asked = self.started
 
     async def check(self) -> None:
-        """Raises: HopSilent, or HopRefused when the reason is that the node is full."""
+        """Raises: HopSilent; HopRefused when the node is full; _Suspect when it may be another."""
         now = time.monotonic()
         heard = max(self._links[0].last_heard, self._asked)
         if now - heard > self._client.config.silence_timeout:
             self._asked = now
             await self._ask_all()
         slow = now - max(self.started, self._links[0].last_heard)
-        if slow > self._deadline and self._client.has_alternative(self._links[0].hop):
-            first, *_ = await self._ask_all()  # it may only wait for a push to one that hangs
+        if slow > self._deadline and self._has_alternative:
+            first, *others = await self._ask_all()
+            if others:
+                raise _Suspect(self._chunk)
             room = first.get("cache_tokens_available")
             if isinstance(room, int) and room < self._tokens:
                 raise HopRefused(self._links[0].hop, "its KV cache is full", CODE_BUSY)
             raise HopSilent(self._links[0].hop, f"it takes longer than {self._deadline:.1f} s")
+
+    @property
+    def _has_alternative(self) -> bool:
+        return any(self._client.has_alternative(link.hop) for link in self._links)
 
     async def _ask_all(self) -> list[Mapping[str, Any]]:
         """The hop waited for may itself wait for a push to the one behind it: ask them all."""
