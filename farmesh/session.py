@@ -711,10 +711,12 @@ class _Patience:
         slow = now - max(self.started, self._links[0].last_heard)
         if slow > self._deadline and self._has_alternative:
             first, *others = await self._ask_all()
+            if self._links[0].last_heard > now:
+                return  # its answer came meanwhile
             if others:
                 raise _Suspect(self._chunk)
-            room = first.get("cache_tokens_available")
-            if isinstance(room, int) and room < self._tokens:
+            full_ago = first.get("cache_full_ago")
+            if isinstance(full_ago, float) and full_ago <= slow:  # that is what took so long
                 raise HopRefused(self._links[0].hop, "its KV cache is full", CODE_BUSY)
             raise HopSilent(self._links[0].hop, f"it takes longer than {self._deadline:.1f} s")
 

@@ -179,6 +179,7 @@ class Scheduler:
         self._task: asyncio.Task[None] | None = None
         self.tokens_computed = 0  # over all sessions, each block span once; tests count on it
         self.ticks = 0
+        self.full_at: float | None = None  # monotonic; when a work last found no room
 
     def __repr__(self) -> str:
         return f"<Scheduler {len(self._works)} waiting, {self.ticks} ticks, {self._cache!r}>"
@@ -336,6 +337,7 @@ class Scheduler:
                 slices.append(item)
             except OutOfPages:
                 item.work.session.starved = True
+                self.full_at = now
                 if now > item.work.deadline:
                     busy = RemoteError(CODE_BUSY, "the node's cache is full; try again later")
                     self._finish(item.work, busy)

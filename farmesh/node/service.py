@@ -395,6 +395,8 @@ class NodeService:
             "dht_client_mode": False,
             "cache_tokens_available": self.cache_tokens_left // 2,
         }
+        if self.scheduler.full_at is not None:  # seconds; this engine's own key
+            answer["cache_full_ago"] = round(time.monotonic() - self.scheduler.full_at, 3)
         if uid:
             if not self._stack.span.covers(parse_chain(uid, self._prefix)):
                 raise ProtocolError("this block is not served here")
