@@ -23,6 +23,7 @@ class ClientConfig:
     threads: int = 1  # torch threads for embeddings, norm and LM head
     refresh_period: float = 15.0  # seconds between looks at the DHT; shorter while blocks miss
     prefill_chunk: int = 512  # tokens per prefill message, lowered to keep messages <= 2 MiB
+    pipelined_chunk: int = 128  # ... and where each hop can work at another chunk meanwhile
     connect_timeout: float = 5.0  # seconds to open a stream to a node
     step_timeout_floor: float = 1.0  # seconds; no step is called slow sooner than this ...
     step_timeout_factor: float = 10.0  # ... nor before this many times its observed duration

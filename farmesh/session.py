@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from farmesh.client import FarMeshClient
     from farmesh.model import NextToken
 
-_CHUNKS_IN_FLIGHT = 3  # prefill chunks between the first hop and the last
+_CHUNKS_BETWEEN = 1  # prefill chunks on their way, beside one at each hop
 _EVENTS_AHEAD = 1  # events the engine may be ahead of its reader
 _QUIET_SECONDS = 1.0  # of waiting for nodes before anybody is told
 _SMALL_STEP = 8  # tokens whose activations always fit into the transport's buffers
@@ -336,7 +336,7 @@ class InferenceSession:
             self._reused = min(positions)
         if min(positions) == upto - 1:  # a decode step
             return await self._run_chunk(Chunk(upto - 1, upto, len(self._links) - 1))
-        return await self._prefill(plan_chunks(positions, upto, self._client.chunk_tokens), upto)
+        return await self._prefill(plan_chunks(positions, upto, self._chunk_size), upto)
 
     def _positions(self, upto: int) -> list[int]:
         """How much of what is wanted each hop holds; the last token is always computed."""
@@ -363,25 +363,46 @@ class InferenceSession:
     def _rewound_links(self, upto: int) -> list[HopLink]:
         """Hops that may hold more than what the next step's start leaves them."""
         positions = self._positions(upto)
-        chunks = plan_chunks(positions, upto, self._client.chunk_tokens)
+        chunks = plan_chunks(positions, upto, self._chunk_size)
         starts = [
             next(chunk.start for chunk in chunks if chunk.last_hop >= index)
             for index in range(len(self._links))
         ]
         return [link for link, start in zip(self._links, starts, strict=True) if link.reach > start]
 
+    @property
+    def _chunk_size(self) -> int:
+        """Most tokens of a prefill message; fewer where the hops can work at several at once."""
+        most = self._client.chunk_tokens
+        if len(self._links) == 1 or not self._reorders:
+            return most
+        return min(most, self._client.config.pipelined_chunk)
+
+    @property
+    def _reorders(self) -> bool:
+        """Whether chunks that overtake one another between the hops are put in order there."""
+        return all(link.has("epoch") for link in self._links)
+
     async def _prefill(self, chunks: list[Chunk], upto: int) -> torch.Tensor:
-        """Several chunks at once, each at another hop; a failure or cancel stops them all."""
-        reorder = all(link.has("epoch") for link in self._links)
-        # A hop that still holds more than is wanted would run a chunk that overtook the one that
-        # rewinds it, on top of the old tokens: then one chunk at a time.
-        alone = not reorder or any(link.reach > link.position for link in self._links)
-        window = asyncio.Semaphore(1 if alone else _CHUNKS_IN_FLIGHT)
+        """Several chunks at once, each at another hop, where that is safe."""
         await self._events.put(PrefillProgress(chunks[0].start, upto, self._reused))
+        while True:
+            # A hop that still holds more than is wanted would run a chunk that overtook the one
+            # that rewinds it, on top of the old tokens: until then one chunk at a time.
+            rewound = all(link.reach <= link.position for link in self._links)
+            together = chunks if self._reorders and rewound else chunks[:1]
+            output = await self._run_chunks(together, upto)
+            chunks = chunks[len(together) :]
+            if not chunks:
+                return output
+
+    async def _run_chunks(self, chunks: list[Chunk], upto: int) -> torch.Tensor:
+        """The last chunk's output; a failure or cancel stops them all."""
+        window = asyncio.Semaphore(len(self._links) + _CHUNKS_BETWEEN)
 
         async def run(chunk: Chunk) -> torch.Tensor:
             async with window:
-                return await self._run_chunk(chunk, alone=alone)
+                return await self._run_chunk(chunk, alone=len(chunks) == 1)
 
         output = torch.empty(0)
         tasks = [asyncio.create_task(run(chunk)) for chunk in chunks]
