@@ -63,6 +63,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.clock.now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Nothing to wait for; asyncio would wait for a real thread, in real time."""
+
 
 class Inline(concurrent.futures.ThreadPoolExecutor):
     """Runs its work in the loop's thread; the result comes a few simulated milliseconds later.
