@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+SPACE := .venv-space
 PETALS := .venv-petals
 PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
@@ -32,7 +33,7 @@ test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
-	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not machines and not clients" $(ARGS)
+	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not machines and not clients and not space" $(ARGS)
 
 .PHONY: interop
 interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)
@@ -47,6 +48,10 @@ machines: $(DEV_STAMP)  ## what compose.yaml starts, and two replicas behind ngi
 .PHONY: clients
 clients: $(DEV_STAMP) $(CLIENTS_STAMP)  ## LiteLLM and GuideLLM, installed beside, against the app (minutes)
 	$(PY) -m pytest -m clients tests/clients $(ARGS)
+
+.PHONY: space
+space:  ## prove it as a Hugging Face Space: its one solve, the fast tests on that, user 1000 (minutes)
+	@scripts/space_check.sh $(SPACE)
 
 .PHONY: lint
 lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
@@ -73,7 +78,7 @@ guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and the app's state
-	rm -rf $(VENV) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) $(SPACE) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(PY):

@@ -13,10 +13,11 @@ import sys
 import webbrowser
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chat import logs
-from chat.settings import Catalogue, ServerSettings, Settings, settings_from_command_line
+from chat.settings import Catalogue, Settings, settings_from_command_line
 from farmesh.errors import FarMeshError
 
 if TYPE_CHECKING:
@@ -52,17 +53,22 @@ async def run(settings: Settings, catalogue: Catalogue) -> None:
     # Here and not above: they take seconds, which --help and a wrong setting need not wait for.
     import uvicorn
 
-    from chat import server, store, ui_app
+    from chat import doors, link, opening_gateway, server, state, store, ui_app, ui_share
     from chat.ledger import Ledger
     from chat.metrics import Metrics
     from chat.models import Models
 
-    model = catalogue[settings.models.default]
     metrics = Metrics()
     ledger = Ledger(metrics)
-    models = Models(settings, catalogue, ledger.watch)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(server.listen(settings.server))
+        doors.say(settings)
+        had_password = bool(settings.access.password.get_secret_value())
+        settings = state.with_folder(link.with_password(settings), stack)
+        if settings.swarm.mode == "gateway":
+            settings, catalogue = await opening_gateway.offered(settings, catalogue)
+        model = catalogue[settings.models.default]
+        models = Models(settings, catalogue, ledger.watch)
         await stack.enter_async_context(models)
         chats = await stack.enter_async_context(
             store.ChatStore(models.default, settings.chat, models=models)
@@ -72,8 +78,9 @@ async def run(settings: Settings, catalogue: Catalogue) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end, serving, chats)
-        announcing = asyncio.create_task(announce(serving, settings.server))
+        announcing = asyncio.create_task(announce(serving, settings, made_up=not had_password))
         stack.callback(announcing.cancel)
+        stack.callback(ui_share.end)
         await serving.serve(sockets=[listening])
 
 
@@ -87,31 +94,47 @@ def end(server: Server, store: ChatStore) -> None:
         server.closing = asyncio.create_task(store.close())  # type: ignore[attr-defined]
 
 
-async def announce(server: Server, settings: ServerSettings) -> None:
-    """Say where the page is, once it is there."""
+async def announce(server: Server, settings: Settings, *, made_up: bool) -> None:
+    """Say where the page is, once it is there.
+
+    Args:
+        made_up: the password, if there is one, so that somebody has to be told.
+    """
+    from chat import link
     from chat.server import address_of
 
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.05)
-    address = address_of(settings)
-    print(f"FarMesh Chat is at {address} (Ctrl-C ends it)", flush=True)  # noqa: T201
-    if settings.share:
-        await share(settings)
+    address = address_of(settings.server)
+    say(f"FarMesh Chat is at {address} (Ctrl-C ends it)")
+    if (near := link.in_the_network(settings.server)) is not None:
+        say(f"In your network: {near}", link.code(near))
+    if settings.server.share:
+        await share(settings, address, made_up=made_up)
     screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}
-    if settings.open_browser and screen:
+    if settings.server.open_browser and screen:
         await asyncio.to_thread(webbrowser.open, address)
 
 
-async def share(settings: ServerSettings) -> None:
+async def share(settings: Settings, address: str, *, made_up: bool) -> None:
     """Say where others find the page, or why they do not."""
-    from chat import ui_share
+    from chat import link, ui_share
     from chat.server import reachable
 
+    who = link.who_may_come_in(settings, made_up=made_up)
     try:
-        link = await ui_share.share(reachable(settings.host), settings.port)
-        print(f"Public link, for up to a week: {link}", flush=True)  # noqa: T201
+        host = reachable(settings.server.host)
+        public = await ui_share.share(host, settings.server.port, address)
     except FarMeshError as error:
-        print(error, flush=True)  # noqa: T201
+        say(str(error), who if settings.access.sign_in == "shared" else "")
+    else:
+        until = link.until(datetime.now().astimezone())
+        say(f"Public link: {public}", link.code(public), until, who)
+
+
+def say(*lines: str) -> None:
+    for line in filter(None, lines):
+        print(line, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

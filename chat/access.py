@@ -66,6 +66,17 @@ class Gate:
         self._secret = self._find_secret(environ)
 
     @property
+    def knows_people(self) -> bool:
+        """Whether everybody who is let in is somebody who comes back by the same name."""
+        return self.settings.sign_in in ("password", "huggingface")
+
+    @property
+    def shared_password(self) -> str:
+        """The one password for everybody; empty when people sign in otherwise, or not at all."""
+        shared = self.settings.sign_in == "shared"
+        return self.settings.password.get_secret_value() if shared else ""
+
+    @property
     def signing_in(self) -> bool:
         """Whether nothing is shown to strangers."""
         return self.settings.sign_in != "off"
@@ -107,6 +118,10 @@ class Gate:
     def session(self, name: str) -> str:
         """The value of a new session's cookie."""
         return self._signer.dumps([name, self._fingerprint(name)])
+
+    def guest(self) -> str:
+        """A name for somebody who gave the shared password: nobody else's chats are theirs."""
+        return f"guest-{secrets.token_hex(16)}"
 
     def person(self, name: str) -> str:
         """A user's id: the same on every device, and not to be guessed from the name."""
@@ -159,6 +174,8 @@ class Gate:
         if self.settings.sign_in == "huggingface":
             allowed = self.settings.huggingface_users
             return "hf" if not allowed or name.lower() in map(str.lower, allowed) else _nobody()
+        if self.settings.sign_in == "shared":  # the secret itself changes with the password
+            return "shared"
         stored = self._file.users.get(name)
         return hashlib.sha256(stored.encode()).hexdigest()[:16] if stored else _nobody()
 
@@ -176,6 +193,10 @@ class Gate:
         )
 
     def _find_secret(self, environ: Mapping[str, str]) -> bytes:
+        if self.shared_password:  # slow to guess back for whoever has a cookie
+            return hashlib.scrypt(
+                self.shared_password.encode(), salt=b"farmesh shared password", n=2**14, r=8, p=1
+            )
         if self.accounts is not None:
             return self.accounts.now.secret.encode()
         if self.settings.sign_in == "huggingface":

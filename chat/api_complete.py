@@ -18,6 +18,7 @@ from chat.backend import Engine
 from chat.limits import Caller
 from chat.store import ChatStore
 from farmesh.core import (
+    Event,
     FinishReason,
     GenerationFinished,
     PrefillProgress,
@@ -36,6 +37,8 @@ class Wanted:
 
     token_ids: tuple[int, ...]
     params: SamplingParams
+    exact: bool = False  # a piece for every token, also for those without text
+    salt: str = ""  # names one conversation, whose inference session serves no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,13 @@ class Piece:
 
     text: str
     tokens: tuple[TokenGenerated, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that happened on the way to the next token."""
+
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ class Ended:
     generated_tokens: int
 
 
-Part = Piece | Ended
+Part = Piece | Noted | Ended
 
 
 async def encode(engine: Engine, text: str) -> tuple[int, ...]:
@@ -90,7 +100,12 @@ async def complete(
     """
     async with (
         store.line.admit(caller.id, lambda _: None, caller.at_once),
-        store.pool.lease(engine.client, caller.cache_key, wanted.token_ids) as lease,
+        store.pool.lease(
+            engine.client,
+            f"{caller.cache_key} {wanted.salt}",
+            wanted.token_ids,
+            own=wanted.salt != "",
+        ) as lease,
     ):
         reply = _Reply(engine, wanted)
         async with aclosing(reply.follow(lease)) as parts:
@@ -127,6 +142,7 @@ class _Reply:
                     match event:
                         case PrefillProgress(reused=reused):
                             self.cached = reused if self.cached is None else self.cached
+                            yield Noted(event)
                         case TokenGenerated():
                             if piece := self._take(event, stream, lease):
                                 yield piece
@@ -134,6 +150,8 @@ class _Reply:
                                 break
                         case GenerationFinished(reason=reason):
                             pass
+                        case _:
+                            yield Noted(event)
         except Exception:
             lease.spoilt = True
             raise
@@ -147,10 +165,14 @@ class _Reply:
     def _take(self, event: TokenGenerated, stream: TextStream, lease: Lease) -> Piece | None:
         self.generated += 1
         lease.token_ids.append(event.token_id)
-        if event.token_id in self.ends:
-            return None
-        self.tokens.append(event)
-        return self._piece(stream.push(event.token_id), stream)
+        text = ""
+        if event.token_id not in self.ends:
+            self.tokens.append(event)
+            text = stream.push(event.token_id)
+        if self.wanted.exact:
+            self.told = len(self.tokens)
+            return Piece(text, (event,))
+        return self._piece(text, stream)
 
     def _piece(self, text: str, stream: TextStream) -> Piece | None:
         if not text:
@@ -161,6 +183,7 @@ class _Reply:
     def _rest(self, stream: TextStream, *, cut: bool) -> Piece | None:
         """What was held back, and the token of which a stop string left the beginning."""
         text = stream.finish(drop_partial=cut)
-        before, self.told = self.told, stream.tokens_shown + bool(stream.text_beyond_tokens)
+        before = self.told
+        self.told = max(before, stream.tokens_shown + bool(stream.text_beyond_tokens))
         tokens = tuple(self.tokens[before : self.told])
         return Piece(text, tokens) if text or tokens else None

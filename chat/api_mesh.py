@@ -10,145 +10,28 @@ import time
 import tomllib
 
 from fastapi import FastAPI, Response
-from pydantic import BaseModel, Field
 
+from chat.api_events import Blocks
 from chat.backend import Backend
 from chat.ledger import Account, Ledger
+from chat.mesh_schema import (
+    Health,
+    Load,
+    MeshModel,
+    MeshModels,
+    MeshStatus,
+    NodeStatus,
+    Participation,
+    Readiness,
+    SessionStatus,
+    SwarmStatus,
+    Totals,
+)
 from chat.metrics import CONTENT_TYPE_LATEST, Metrics
 from chat.settings import PROJECT, ModelEntry
 from chat.store import ChatStore
 from chat.swarm_view import NAME_LENGTH, headline
-from farmesh.core import NodeInfo, Span, SwarmSnapshot
-
-
-class Health(BaseModel):
-    """Whether the process answers."""
-
-    status: str
-
-
-class Readiness(BaseModel):
-    """Whether a message would be answered."""
-
-    ready: bool
-    status: str = Field(description="one sentence")
-
-
-class Blocks(BaseModel):
-    """A half-open range of blocks."""
-
-    start: int
-    end: int
-
-
-class NodeStatus(BaseModel):
-    """One node; everything but peer_id, rtt_seconds and tokens is its own claim."""
-
-    peer_id: str
-    name: str
-    state: str
-    blocks: Blocks
-    version: str | None
-    throughput: float = Field(description="blocks x tokens per second")
-    decode_tokens_per_second: float | None = Field(description="through all of its blocks")
-    cache_tokens_left: int | None
-    dtype: str | None
-    quantisation: str | None
-    adapters: list[str]
-    rtt_seconds: float | None
-    tokens: int = Field(description="that went through it for this app, since its start")
-
-
-class SwarmStatus(BaseModel):
-    """The nodes that serve one model."""
-
-    model: str
-    prefix: str
-    num_blocks: int
-    complete: bool
-    missing: list[Blocks]
-    nodes: list[NodeStatus]
-
-
-class Load(BaseModel):
-    """How busy the app is."""
-
-    running: int
-    running_limit: int
-    waiting: int
-    waiting_limit: int
-    chats: int
-    idle_api_sessions: int
-    cached_tokens: int = Field(description="that the nodes hold for all sessions")
-
-
-class Participation(BaseModel):
-    """What one node did for one session."""
-
-    peer_id: str
-    blocks: Blocks
-    tokens: int = Field(description="that went through its blocks")
-
-
-class SessionStatus(BaseModel):
-    """One inference session: numbers for accounting, and nobody's name."""
-
-    session: str
-    model: str
-    state: str = Field(description="running, idle or closed")
-    opened: float = Field(description="seconds since 1970")
-    replies: int
-    prompt_tokens: int
-    cached_prompt_tokens: int
-    generated_tokens: int
-    held_tokens: int
-    reroutes: int
-    nodes: list[Participation]
-
-
-class Totals(BaseModel):
-    """Since the app was started."""
-
-    replies: int
-    prompt_tokens: int
-    cached_prompt_tokens: int
-    generated_tokens: int
-    reroutes: int
-
-
-class MeshStatus(BaseModel):
-    """Everything at one moment."""
-
-    version: str
-    started: float = Field(description="seconds since 1970")
-    time: float
-    model: str = Field(description="the one that a new chat begins with")
-    ready: bool
-    status: str
-    load: Load
-    totals: Totals
-    swarms: list[SwarmStatus] = Field(description="of every model that is open, the default first")
-    sessions: list[SessionStatus] = Field(description="open ones, and the latest closed ones")
-
-
-class MeshModel(BaseModel):
-    """A model that can be asked for; it is opened when that happens first."""
-
-    id: str
-    name: str
-    licence: str
-    context: int
-    opened: bool
-    ready: bool
-    prefix: str | None
-    num_blocks: int | None
-    replicas: list[int] = Field(description="how many nodes serve each block")
-
-
-class MeshModels(BaseModel):
-    """The models of this app."""
-
-    models: list[MeshModel]
+from farmesh.core import NodeInfo, SwarmSnapshot
 
 
 def add_routes(
@@ -176,9 +59,10 @@ def add_routes(
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/mesh/status")
-    async def status() -> MeshStatus:
-        """Nodes, load and sessions."""
-        return mesh_status(store, model.id, ledger)
+    async def status(sessions: bool = True) -> MeshStatus:
+        """Nodes, load, and sessions unless they are not wanted."""
+        found = mesh_status(store, model.id, ledger)
+        return found if sessions else found.model_copy(update={"sessions": []})
 
     @app.get("/mesh/models")
     async def models() -> MeshModels:
@@ -238,7 +122,7 @@ def _swarm(model_id: str, snapshot: SwarmSnapshot, ledger: Ledger) -> SwarmStatu
         prefix=snapshot.prefix,
         num_blocks=snapshot.num_blocks,
         complete=snapshot.is_complete,
-        missing=[_blocks(gap) for gap in snapshot.gaps],
+        missing=[Blocks.of(gap) for gap in snapshot.gaps],
         nodes=[_node(node, snapshot, ledger) for node in snapshot.nodes],
     )
 
@@ -249,7 +133,7 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, ledger: Ledger) -> NodeStatus
         peer_id=node.peer_id,
         name=(node.public_name or "")[:NAME_LENGTH],
         state=node.state.name.lower(),
-        blocks=_blocks(node.span),
+        blocks=Blocks.of(node.span),
         version=node.version,
         throughput=node.throughput,
         decode_tokens_per_second=rps / len(node.span) if rps and len(node.span) else None,
@@ -275,7 +159,7 @@ def _session(account: Account, state: str, held: int) -> SessionStatus:
         held_tokens=held,
         reroutes=account.reroutes,
         nodes=[
-            Participation(peer_id=peer_id, blocks=_blocks(share.span), tokens=share.tokens)
+            Participation(peer_id=peer_id, blocks=Blocks.of(share.span), tokens=share.tokens)
             for peer_id, share in account.shares.items()
         ],
     )
@@ -295,18 +179,16 @@ def _model(model: ModelEntry, backend: Backend | None) -> MeshModel:
     return MeshModel(
         id=model.id,
         name=model.name,
+        description=model.description,
         licence=model.licence,
         context=engine.context if engine is not None else model.context,
+        sampling=model.sampling,
         opened=backend is not None,
         ready=backend is not None and headline(backend)[1] == "good",
         prefix=snapshot.prefix if snapshot is not None else model.dht_prefix,
         num_blocks=snapshot.num_blocks if snapshot is not None else None,
         replicas=list(snapshot.replicas) if snapshot is not None else [],
     )
-
-
-def _blocks(span: Span) -> Blocks:
-    return Blocks(start=span.start, end=span.end)
 
 
 def _version() -> str:

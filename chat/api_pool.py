@@ -64,13 +64,17 @@ class SessionPool:
 
     @asynccontextmanager
     async def lease(
-        self, client: Client, key: str, token_ids: Sequence[int]
+        self, client: Client, key: str, token_ids: Sequence[int], *, own: bool = False
     ) -> AsyncIterator[Lease]:
         """A session for a request: the key's idle one that fits best, or a new one.
 
         It goes back into the pool at the end, after a cancel too: what its hops hold stays right.
+
+        Args:
+            own: the key is that of one conversation, whose session fits whatever was edited.
         """
-        lease = self._take(client, key, array("q", token_ids)) or Lease(client, client.session())
+        wanted = array("q", token_ids)
+        lease = self._take(client, key, wanted, own) or Lease(client, client.session())
         try:
             yield lease
         finally:
@@ -92,12 +96,13 @@ class SessionPool:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _take(self, client: Client, key: str, wanted: array[int]) -> Lease | None:
+    def _take(self, client: Client, key: str, wanted: array[int], own: bool) -> Lease | None:
         best: _Idle | None = None
-        most = 0
+        most = -1 if own else 0
+        fits = common_prefix if own else worth_taking
         for idle in self._idle:
             if idle.key == key and idle.lease.client is client:
-                shared = worth_taking(idle.lease.token_ids, wanted)
+                shared = fits(idle.lease.token_ids, wanted)
                 if shared > most:
                     best, most = idle, shared
         if best is None:

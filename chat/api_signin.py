@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from hmac import compare_digest
 from html import escape
 from urllib.parse import quote
 
@@ -61,7 +62,15 @@ _PASSWORD = """<form method="post" action="{action}">
   maxlength="1000"></label>
 <input type="hidden" name="next" value="{next}"><button>Sign in</button></form>"""
 
+_SHARED = """<form method="post" action="{action}">
+<label>Password<input name="password" type="password" autocomplete="current-password" autofocus
+  required maxlength="1000"></label>
+<input type="hidden" name="next" value="{next}"><button>Come in</button></form>"""
+
 _HUGGINGFACE = """<a class="go" href="{action}" target="_top">Sign in with Hugging Face</a>"""
+
+
+_FORMS = {"password": _PASSWORD, "shared": _SHARED}
 
 
 def add_routes(
@@ -86,7 +95,7 @@ def add_routes(
     async def me(request: Request) -> dict[str, str]:
         return {"name": request.scope.get(NAME, "")}
 
-    if gate.settings.sign_in == "password":
+    if gate.settings.sign_in in _FORMS:
         app.post("/farmesh/login", include_in_schema=False)(desk.check)
     else:
         app.get("/farmesh/login/huggingface", include_in_schema=False)(desk.send_away)
@@ -110,9 +119,9 @@ class _Desk:
         self._one_at_a_time = asyncio.Semaphore(2)  # each guess takes 32 MiB
 
     def page(self, after: str, said: str = "", status: int = 200) -> Response:
-        if self._gate.settings.sign_in == "password":
+        if template := _FORMS.get(self._gate.settings.sign_in):
             action = f"{self._root}/farmesh/login"
-            form = _PASSWORD.format(action=escape(action), next=escape(after))
+            form = template.format(action=escape(action), next=escape(after))
         else:
             action = f"{self._root}/farmesh/login/huggingface?next={quote(after)}"
             form = _HUGGINGFACE.format(action=escape(action))
@@ -120,7 +129,7 @@ class _Desk:
         return HTMLResponse(_PAGE.format(said=words, form=form), status_code=status)
 
     async def check(self, request: Request) -> Response:
-        """A name and a password."""
+        """A name and a password, or the one that all share."""
         async with request.form(max_files=0, max_fields=10) as form:
             name, password, after = (str(form.get(k, "")) for k in ("name", "password", "next"))
         after = local_path(after)
@@ -129,6 +138,11 @@ class _Desk:
             self._tries.take(address, time.monotonic())
         except TooManyTurns as error:
             return self.page(after, f"Too many tries. Wait {error.wait} seconds.", 429)
+        if shared := self._gate.shared_password:
+            if not compare_digest(password.strip().encode(), shared.encode()):
+                log.info("somebody gave a wrong password")
+                return self.page(after, "That is not the password.", 401)
+            return self._enter(request, self._gate.guest(), after)
         if len(name) > LONGEST or len(password) > LONGEST or self._gate.accounts is None:
             return self.page(after, WRONG, 401)
         async with self._one_at_a_time:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
-from chat.words import ChatError, explain
+from chat.words import ChatError, GatewayFailure, explain
 from farmesh.core import Event, Route, SamplingParams, SwarmSnapshot
 from farmesh.errors import FarMeshError
 
@@ -91,10 +91,13 @@ class Backend:
         self.stage = Stage.STARTING
         self.status = "Starting"  # what is being done, in a few words
         self.progress = 0.0  # of opening, from 0 to 1
-        self.trouble = ""  # what is wrong with the app's own nodes, if anything
+        self.trouble = ""  # what is wrong with the app's own nodes or its gateway, if anything
+        self.where = ""  # whose nodes they are, in a few words
+        self.retrying = False  # opening failed for a reason that may pass: it is tried again
         self.join = ""  # the command that adds a node to this swarm
         self.engine: Engine | None = None
         self.ready_since = float("inf")  # monotonic seconds
+        self._failure: GatewayFailure | None = None
         self._settled = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -110,23 +113,30 @@ class Backend:
             engine = await opening(self)
             client = self._watch(engine.client, self.id) if self._watch else engine.client
             self.engine = replace(engine, client=client)
+        except GatewayFailure as failure:
+            self._failure, self.retrying = failure, True
+            self._fail(failure.short)
         except FarMeshError as error:
+            self._failure, self.retrying = None, False
             self._fail(str(error))
         except Exception as error:  # the page must say that it cannot go on
             log.exception("the model %s could not be opened", self.name)
             self._fail(explain(error).text)
         else:
             self.stage, self.status, self.progress = Stage.READY, "Ready", 1.0
+            self._failure, self.retrying = None, False
             self.ready_since = time.monotonic()
         self._settled.set()
 
     async def ready(self) -> Engine:
         """
         Raises:
-            ChatError: the model could not be opened.
+            ChatError, GatewayFailure: the model could not be opened.
         """
         await self._settled.wait()
         if self.engine is None:
+            if self._failure is not None:
+                raise self._failure
             raise ChatError(self.status)
         return self.engine
 

@@ -23,11 +23,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from chat import words
-from chat.api_complete import Ended, Part, Piece, Wanted, check_length, complete, encode
+from chat.api_complete import Ended, Noted, Part, Piece, Wanted, check_length, complete, encode
+from chat.api_events import to_data
 from chat.api_stream import DONE, ClientLeft, EventStream, event, while_there
 from chat.backend import Backend, Engine, Stage
 from chat.limits import Caller, LineFull, TooManyTurns
 from chat.openai_schema import (
+    ID_NAME,
     MAX_CHOICES,
     ApiError,
     ChatCompletionRequest,
@@ -37,7 +39,7 @@ from chat.openai_schema import (
 from chat.prompt import render
 from chat.security import caller_of
 from chat.store import ChatStore
-from chat.words import ChatError
+from chat.words import ChatError, GatewayFailure
 from farmesh.core import SamplingParams, TokenGenerated
 from farmesh.errors import ContextOverflow, FarMeshError, InvalidSampling, SessionError, SwarmError
 
@@ -111,12 +113,12 @@ def add_routes(app: FastAPI, store: ChatStore, model: OpenModel) -> None:
     @app.post(f"{PREFIX}/chat/completions", responses=BODIES, response_model=None)
     async def chat_completions(request: Request, body: ChatCompletionRequest) -> Response:
         """The reply to a conversation."""
-        return await _answer(request, store, _ChatShape(body.model, body), model, body)
+        return await _answer(request, store, _ChatShape(body), model, body)
 
     @app.post(f"{PREFIX}/completions", responses=BODIES, response_model=None)
     async def completions(request: Request, body: CompletionRequest) -> Response:
         """What follows a text."""
-        return await _answer(request, store, _TextShape(body.model, body), model, body)
+        return await _answer(request, store, _TextShape(body), model, body)
 
     @app.api_route(PREFIX + "/{path:path}", methods=["GET", "POST"], include_in_schema=False)
     async def unknown(path: str) -> Response:
@@ -141,9 +143,7 @@ async def _answer(
     try:
         backend = await model.backend(body.model, store)
         store.rate.take(caller.id, time.monotonic(), caller.per_minute)
-        if backend.stage is Stage.STARTING:
-            sentence = f"{backend.status}; try again."
-            raise ApiError(503, sentence, kind="server_error", retry_after=2)
+        opening(backend)
         engine = await backend.ready()
         wanted = await _wanted(engine, backend.defaults, body)
         choices = Choices(store, engine, caller, wanted)
@@ -153,6 +153,16 @@ async def _answer(
         return JSONResponse(await while_there(request, shape.whole(choices)))
     except Exception as error:  # noqa: BLE001 - every error has its answer, the unexpected a log
         return _failed(error)[0]
+
+
+def opening(backend: Backend) -> None:
+    """
+    Raises:
+        ApiError: the model is being opened.
+    """
+    if backend.stage is Stage.STARTING:
+        sentence = f"{backend.status}; try again."
+        raise ApiError(503, sentence, kind="server_error", code="model_opening", retry_after=2)
 
 
 async def _wanted(
@@ -180,7 +190,9 @@ async def _wanted(
             raise ApiError(400, "The prompt is empty.", param="prompt")
         check_length(engine, ids)
     return [
-        Wanted(ids, body.params(defaults, choice))
+        Wanted(
+            ids, body.params(defaults, choice), bool(body.return_token_ids), body.cache_salt or ""
+        )
         for ids in prompts
         for choice in range(body.choices)
     ]
@@ -276,14 +288,24 @@ class _Usage:
 class _Shape:
     """How parts become an answer; one object per request."""
 
-    def __init__(self, model: str, per_prompt: int, *, kind: str, chunk: str, prefix: str) -> None:
+    def __init__(
+        self,
+        body: ChatCompletionRequest | CompletionRequest,
+        *,
+        kind: str,
+        chunk: str,
+        prefix: str,
+    ) -> None:
         self._kind, self._chunk = kind, chunk
         self._head = {
             "id": f"{prefix}-{secrets.token_hex(12)}",
             "created": int(time.time()),
-            "model": model,
+            "model": body.model,
         }
-        self.per_prompt = per_prompt  # choices
+        self.per_prompt = body.choices
+        self._token_ids = bool(body.return_token_ids)
+        self._as_ids = bool(body.return_tokens_as_token_ids)
+        self._events = bool(body.return_events)
 
     def piece(self, choice: int, piece: Piece, names: TokenNames) -> dict[str, Any]:
         """A stream's choice with new text."""
@@ -305,27 +327,33 @@ class _Shape:
 
     async def stream(self, choices: Choices, *, usage: bool) -> AsyncGenerator[bytes, None]:
         """Server-sent events."""
-        names, spent, begun = TokenNames(choices.engine), _Usage(), set[int]()
+        names, spent, begun = TokenNames(choices.engine, self._as_ids), _Usage(), set[int]()
         extra = {"usage": None} if usage else {}
         async with aclosing(choices.parts()) as parts:
             async for index, part in parts:
+                if isinstance(part, Noted):
+                    if self._events:
+                        told = {"farmesh": {"index": index, **to_data(part.event)}}
+                        yield self._event([], extra | told)
+                    continue
                 if index not in begun:
                     begun.add(index)
                     if (first := self.first(index, choices)) is not None:
                         yield self._event([first], extra)
                 match part:
                     case Piece():
-                        yield self._event([self.piece(index, part, names)], extra)
+                        made = self.piece(index, part, names) | self._ids([part])
+                        yield self._event([made], extra)
                     case Ended():
                         spent.add(index, part)
-                        yield self._event([self.last(index, part)], extra)
+                        yield self._event([self.last(index, part) | self._ids([])], extra)
         if usage:
             yield self._event([], {"usage": spent.body(self.per_prompt)})
         yield DONE
 
     async def whole(self, choices: Choices) -> dict[str, Any]:
         """The answer in one piece."""
-        names, spent = TokenNames(choices.engine), _Usage()
+        names, spent = TokenNames(choices.engine, self._as_ids), _Usage()
         pieces: list[list[Piece]] = [[] for _ in choices.wanted]
         ends: dict[int, Ended] = {}
         async with aclosing(choices.parts()) as parts:
@@ -336,18 +364,29 @@ class _Shape:
                     case Ended():
                         spent.add(index, part)
                         ends[index] = part
-        made = [self.choice(i, pieces[i], ends[i], names) for i in range(len(pieces))]
+                    case Noted():
+                        pass
+        made = [
+            self.choice(i, pieces[i], ends[i], names) | self._ids(pieces[i])
+            for i in range(len(pieces))
+        ]
         usage = spent.body(self.per_prompt)
         return {"object": self._kind, **self._head, "choices": made, "usage": usage}
+
+    def _ids(self, pieces: list[Piece]) -> dict[str, Any]:
+        """The ids of all tokens of these pieces, those without text among them."""
+        if not self._token_ids:
+            return {}
+        return {"token_ids": [token.token_id for piece in pieces for token in piece.tokens]}
 
     def _event(self, choices: list[dict[str, Any]], extra: dict[str, Any]) -> bytes:
         return event({"object": self._chunk, **self._head, "choices": choices, **extra})
 
 
 class _ChatShape(_Shape):
-    def __init__(self, model: str, body: ChatCompletionRequest) -> None:
+    def __init__(self, body: ChatCompletionRequest) -> None:
         kind = "chat.completion"
-        super().__init__(model, body.choices, kind=kind, chunk=f"{kind}.chunk", prefix="chatcmpl")
+        super().__init__(body, kind=kind, chunk=f"{kind}.chunk", prefix="chatcmpl")
 
     def first(self, choice: int, choices: Choices) -> dict[str, Any]:
         return self._delta(choice, {"role": "assistant", "content": ""})
@@ -376,9 +415,9 @@ class _ChatShape(_Shape):
 
 
 class _TextShape(_Shape):
-    def __init__(self, model: str, body: CompletionRequest) -> None:
+    def __init__(self, body: CompletionRequest) -> None:
         kind = "text_completion"
-        super().__init__(model, body.choices, kind=kind, chunk=kind, prefix="cmpl")
+        super().__init__(body, kind=kind, chunk=kind, prefix="cmpl")
         self._prompts = body.prompts if body.echo else []
         self._offsets: dict[int, int] = {}  # characters given out of each choice
 
@@ -421,13 +460,20 @@ class _TextShape(_Shape):
 class TokenNames:
     """Log-probabilities with the tokens written out, in both shapes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, as_ids: bool = False) -> None:
+        """
+        Args:
+            as_ids: write every token as ``token_id:5``: texts of different tokens can be equal.
+        """
         self.engine = engine
+        self._as_ids = as_ids
         self._names: dict[int, str] = {}
         self._anchor: list[int] = list(engine.tokenizer.encode("a", add_special_tokens=False))[-1:]
 
     def name(self, token_id: int) -> str:
         """The token's text as it is inside of a text: decoders cut a leading space elsewhere."""
+        if self._as_ids:
+            return f"{ID_NAME}{token_id}"
         if token_id not in self._names:
             decode = self.engine.tokenizer.decode
             alone = decode(self._anchor, skip_special_tokens=False)
@@ -508,7 +554,8 @@ def as_api_error(error: Exception) -> ApiError:
             sentence = words.explain(error).text
             for advice in (" Your message is kept", " What arrived is kept"):  # the page's
                 sentence = sentence.partition(advice)[0]
-            return ApiError(503, sentence, kind="server_error", code="swarm", retry_after=2)
+            wait = error.retry_after if isinstance(error, GatewayFailure) else 2
+            return ApiError(503, sentence, kind="server_error", code="swarm", retry_after=wait)
         case _:
             return ApiError(500, "Something went wrong here.", kind="server_error")
 

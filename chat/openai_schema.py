@@ -17,6 +17,7 @@ from farmesh.errors import InvalidSampling
 
 MAX_CHOICES = 8  # replies of one request, over all of its prompts
 SEEDS = 2**63
+ID_NAME = "token_id:"  # before the number of a token that is told by its id
 
 
 def _whole(text: str) -> str:
@@ -117,6 +118,11 @@ class _Sampled(_Body):
     repetition_penalty: float | None = Field(None, gt=0, le=10)
     stop_token_ids: Annotated[list[int], Field(max_length=16)] | None = None
     ignore_eos: bool | None = None
+    no_repeat_ngram_size: int | None = Field(None, ge=0, le=1000)
+    cache_salt: Annotated[Text, Field(max_length=200)] | None = None
+    return_token_ids: bool | None = None
+    return_tokens_as_token_ids: bool | None = None
+    return_events: bool | None = None  # ours: routes and progress in a stream
 
     @property
     def choices(self) -> int:
@@ -153,15 +159,20 @@ class _Sampled(_Body):
             "presence_penalty": self.presence_penalty,
             "frequency_penalty": self.frequency_penalty,
             "seed": None if self.seed is None else (self.seed + choice) % SEEDS,
-            "stop": (self.stop,) if isinstance(self.stop, str) else self.stop and tuple(self.stop),
-            "stop_token_ids": self.stop_token_ids and tuple(self.stop_token_ids),
+            "stop": (self.stop,) if isinstance(self.stop, str) else _tuple(self.stop),
+            "stop_token_ids": _tuple(self.stop_token_ids),
             "ignore_eos": self.ignore_eos,
+            "no_repeat_ngram_size": self.no_repeat_ngram_size,
             "logprobs": self._logprobs(),
         }
         try:
             return replace(defaults, **{k: v for k, v in wanted.items() if v is not None})
         except InvalidSampling as error:
             raise ApiError(400, str(error), param=error.field, code="invalid_value") from None
+
+
+def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(values)
 
 
 class ChatCompletionRequest(_Sampled):

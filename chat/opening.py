@@ -14,8 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chat import doors
 from chat.backend import Backend, Engine
 from chat.embedded import ChildState, EmbeddedSwarm, is_loopback
+from chat.opening_gateway import open_gateway
 from chat.settings import PROJECT, ModelEntry, Settings
 from farmesh import ClientConfig
 from farmesh.errors import CheckpointError
@@ -24,6 +26,7 @@ from farmesh.hub import fetch_tokenizer, is_remote
 # How far opening is, by what has been done; nodes load while the tokenizer does.
 NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
 NODES_FETCHING = 0.85  # a model on the hub: the nodes are waited for, for minutes perhaps
+AGAIN_SECONDS = 5.0  # after which another app that could not be reached is asked again
 
 
 @asynccontextmanager
@@ -43,13 +46,18 @@ async def opened(
 async def _keep_open(
     backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
 ) -> None:
-    async with AsyncExitStack() as stack:
+    while True:
+        async with AsyncExitStack() as stack:
 
-        async def open_engine(backend: Backend) -> Engine:
-            return await _open(backend, settings, model, swarm, stack)
+            async def open_engine(backend: Backend, stack: AsyncExitStack = stack) -> Engine:
+                if settings.swarm.mode == "gateway":
+                    return await open_gateway(backend, settings.swarm, model, stack)
+                return await _open(backend, settings, model, swarm, stack)
 
-        await backend.start(open_engine)
-        await asyncio.get_running_loop().create_future()  # until cancelled
+            await backend.start(open_engine)
+            if not backend.retrying:
+                await asyncio.get_running_loop().create_future()  # until cancelled
+        await asyncio.sleep(AGAIN_SECONDS)  # the other app may be there later
 
 
 async def _open(
@@ -86,12 +94,16 @@ async def _open(
     await stack.enter_async_context(client)
     if swarm is not None and remote:
         await _nodes_up(backend, swarm)
+    backend.where = "on this machine" if swarm is not None else "in the swarm that was joined"
+    if swarm is None and doors.on_a_space():
+        watching = asyncio.create_task(doors.watch_ports(backend, client), name="watch ports")
+        stack.callback(watching.cancel)
     where = swarm.announced if swarm is not None else peers
     backend.join = join_command(
         model.checkpoint, client.prefix, where, revision=model.revision, adapter=model.adapter
     )
     template = model.chat_template.read_text("utf-8") if model.chat_template else None
-    await asyncio.to_thread(_settle)
+    await asyncio.to_thread(settle)
     return Engine(client, tokenizer, min(model.context, client.max_context), template)
 
 
@@ -138,7 +150,7 @@ async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
         )
 
 
-def _settle() -> None:
+def settle() -> None:
     """Keep what is loaded for good out of garbage collections, each of which stalls all streams."""
     gc.unfreeze()  # of a model that was closed
     gc.collect()

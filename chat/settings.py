@@ -26,7 +26,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from farmesh.core import SamplingParams
 from farmesh.errors import ConfigError, InvalidSampling
@@ -60,6 +68,12 @@ def _absolute(value: object) -> object:
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Address = Annotated[str, Field(pattern=r"^/.+/p2p/\w+$")]
+# Where a FarMesh Chat is: no name or password in it, and no /v1 at its end.
+AppUrl = Annotated[
+    str,
+    Field(pattern=r"^(https?://[\w.\-\[\]:]+(/[\w.\-~/%]*)?)?$"),
+    AfterValidator(lambda url: url.rstrip("/").removesuffix("/v1").rstrip("/")),
+]
 
 
 class Section(BaseModel):
@@ -76,6 +90,11 @@ class ServerSettings(Section):
     root_path: str = Field("", description="path under which a proxy serves the page, e.g. /chat")
     open_browser: bool = Field(True, description="open the page in the default browser at start")
     share: bool = Field(False, description="ask Gradio for a public link at start")
+    share_password: bool = Field(
+        True,
+        description="with a public link and nobody signing in: ask for access.password, which is "
+        "made up and printed when there is none",
+    )
     allowed_hosts: Words = Field(
         (),
         description="names that the app may be called by, e.g. chat.example.org; * for any "
@@ -96,8 +115,13 @@ class ServerSettings(Section):
 class AccessSettings(Section):
     """Who may come in."""
 
-    sign_in: Literal["off", "password", "huggingface"] = Field(
-        "off", description="off: everybody who reaches the port; else nothing without signing in"
+    sign_in: Literal["off", "shared", "password", "huggingface"] = Field(
+        "off",
+        description="off: everybody who reaches the port; shared: everybody with access.password; "
+        "password: users of access.file; huggingface: accounts there",
+    )
+    password: SecretStr = Field(
+        SecretStr(""), description="the one password of sign_in = shared; better not in a file"
     )
     api_keys: bool = Field(
         False, description="programs need a key, at /v1, /mesh and /metrics (with sign_in always)"
@@ -115,11 +139,19 @@ class AccessSettings(Section):
 class SwarmSettings(Section):
     """Who serves the model's blocks."""
 
-    mode: Literal["embedded", "join"] = Field(
-        "embedded", description="embedded: own nodes on this machine; join: the swarm at peers"
+    mode: Literal["embedded", "join", "gateway"] = Field(
+        "embedded",
+        description="embedded: own nodes on this machine; join: the swarm at peers; gateway: "
+        "another FarMesh Chat, at gateway_url, whose swarm it uses",
     )
     peers: Annotated[tuple[Address, ...], BeforeValidator(_split)] = Field(
         (), description="bootstrap addresses of the swarm to join, /ip4/.../tcp/.../p2p/..."
+    )
+    gateway_url: AppUrl = Field(
+        "", description="gateway: where the other app is, e.g. https://chat.example.org"
+    )
+    gateway_key: SecretStr = Field(
+        SecretStr(""), description="gateway: key for programs that the other app gave out"
     )
     host: str = Field(
         "127.0.0.1",
@@ -179,7 +211,11 @@ class ChatSettings(Section):
 class ModelSettings(Section):
     """Which model the page offers."""
 
-    default: str = Field("guide", min_length=1, description="id of a model in the catalogue")
+    default: str = Field(
+        "guide",
+        min_length=1,
+        description="id of a model in the catalogue; with a gateway, of one of the other app's",
+    )
     catalogue: FilePath = Field(
         Path("configs/models.toml"), description="file that describes the models"
     )
@@ -205,6 +241,9 @@ class Settings(Section):
     chat: ChatSettings = ChatSettings()
     models: ModelSettings = ModelSettings()
     logging: LoggingSettings = LoggingSettings()
+
+
+SECRETS = ("password", "gateway_key")  # settings whose values are never shown
 
 
 # --- The model catalogue ----------------------------------------------------------------------
@@ -318,12 +357,16 @@ class Layer:
     origins: Mapping[tuple[str, ...], str] | None = None
 
     def has(self, path: tuple[str, ...]) -> bool:
+        return self.get(path) is not None
+
+    def get(self, path: tuple[str, ...]) -> Any:
+        """What this layer sets there; None when it says nothing."""
         values: Any = self.values
         for key in path:
             if not isinstance(values, Mapping) or key not in values:
-                return False
+                return None
             values = values[key]
-        return True
+        return values
 
     def origin(self, path: tuple[str, ...]) -> str:
         return (self.origins or {}).get(path[:2], self.name)
@@ -349,18 +392,46 @@ def load_settings(flags: Layer, environ: Mapping[str, str], config: Path | None 
             if isinstance(known, Mapping) and isinstance(values, Mapping):
                 values = {**known, **values}
             merged[section] = values
-        if layer.has(("swarm", "peers")) and not layer.has(("swarm", "mode")):
-            merged["swarm"]["mode"] = "join"  # naming peers says it
+        for named, choice, value in _IMPLIED:
+            if layer.get(named) and not layer.has(choice):
+                merged[choice[0]][choice[1]] = value
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_sentence(error, Settings, layers)) from None
-    if settings.swarm.mode == "join" and not settings.swarm.peers:
+    _check_together(settings)
+    return settings
+
+
+# Naming one says the other, unless the same place says otherwise.
+_IMPLIED = (
+    (("swarm", "peers"), ("swarm", "mode"), "join"),
+    (("swarm", "gateway_url"), ("swarm", "mode"), "gateway"),
+    (("access", "password"), ("access", "sign_in"), "shared"),
+)
+
+
+def _check_together(settings: Settings) -> None:
+    """
+    Raises:
+        ConfigError: settings that are right one by one do not go together.
+    """
+    swarm, access = settings.swarm, settings.access
+    if swarm.mode == "join" and not swarm.peers:
         raise ConfigError(
             'swarm.mode is "join", but swarm.peers names nobody to join: give the address of a '
             "bootstrap peer with --peers, or leave the mode at embedded."
         )
-    return settings
+    if swarm.mode == "gateway" and not swarm.gateway_url:
+        raise ConfigError(
+            'swarm.mode is "gateway", but swarm.gateway_url names no other app: give its address '
+            "with --gateway, or leave the mode at embedded."
+        )
+    if access.sign_in == "shared" and not access.password.get_secret_value():
+        raise ConfigError(
+            'access.sign_in is "shared", but access.password is empty: set '
+            "FARMESH_CHAT_ACCESS_PASSWORD."
+        )
 
 
 def _default_file(environ: Mapping[str, str]) -> Path:
@@ -444,6 +515,13 @@ def _sentence(
             f"{origin}: {first['input']!r} is not the address of a peer; "
             f"one looks like /ip4/10.0.0.5/tcp/31337/p2p/Qm...."
         )
+    if path[-1] == "gateway_url":
+        return (
+            f"{origin}: {first['input']!r} is not the address of a FarMesh Chat; "
+            f"one looks like https://chat.example.org."
+        )
+    if path[-1] in SECRETS:
+        return f"{origin}: {dotted} must be a text."
     reason = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
     return f"{origin}: {dotted} is {first['input']!r}, but {reason[0].lower()}{reason[1:]}."
 
@@ -512,10 +590,25 @@ def command_line() -> argparse.ArgumentParser:
         help="join the swarm of these bootstrap peers instead of starting nodes on this machine",
     )
     parser.add_argument(
+        "--gateway",
+        dest="gateway_url",
+        metavar="URL",
+        help="use another FarMesh Chat and its swarm instead; its key for programs goes into the "
+        "environment variable FARMESH_CHAT_SWARM_GATEWAY_KEY",
+    )
+    parser.add_argument(
         "--share",
         action="store_true",
         default=None,
-        help="ask Gradio for a public link, so that others can reach this page for up to a week",
+        help="ask Gradio for a public link, so that others can reach this page for up to a week; "
+        "they need a password, which is printed",
+    )
+    parser.add_argument(
+        "--no-password",
+        dest="share_password",
+        action="store_false",
+        default=None,
+        help="let everybody who has the public link in, without a password",
     )
     parser.add_argument(
         "--no-browser",
@@ -532,9 +625,11 @@ _FLAGS = {
     ("--host", "host"): ("server", "host"),
     ("--port", "port"): ("server", "port"),
     ("--share", "share"): ("server", "share"),
+    ("--no-password", "share_password"): ("server", "share_password"),
     ("--no-browser", "open_browser"): ("server", "open_browser"),
     ("--model", "model"): ("models", "default"),
     ("--peers", "peers"): ("swarm", "peers"),
+    ("--gateway", "gateway_url"): ("swarm", "gateway_url"),
 }
 
 
@@ -558,7 +653,8 @@ def settings_from_command_line(
     try:
         settings = load_settings(_flag_layer(arguments), environ, config)
         catalogue = load_catalogue(settings.models.catalogue)
-        catalogue[settings.models.default]
+        if settings.swarm.mode != "gateway":  # else the other app's models count
+            catalogue[settings.models.default]
     except ConfigError as error:
         _exit(error)
     return settings, catalogue

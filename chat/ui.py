@@ -62,7 +62,8 @@ class PageOptions:
     model: str  # the model's name
     about: str = ""  # one sentence about it
     privacy: str = ""  # one sentence on what nodes can see
-    signed_in: bool = False  # everybody here is: their conversations are kept by the server
+    signed_in: bool = False  # everybody here is, by a name of their own
+    kept_here: bool = False  # conversations are kept by the server, not by browsers
 
 
 def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
@@ -182,7 +183,7 @@ def _sidebar(options: PageOptions, *, likes: bool) -> None:
         )
         # A new chat's id is the browser's to choose, so chat/assets/page.js listens to this one.
         gr.Button(t("New chat"), elem_id="fm-new", size="md")
-        kept = "server" if options.signed_in else "browser"
+        kept = "server" if options.kept_here else "browser"
         _drawn(f'<div id="fm-chats" data-kept="{kept}"></div>', elem_id="fm-chats-slot")
         _drawn(
             '<div><section class="fm-card"><h3>The swarm</h3><p id="fm-swarm-line" '

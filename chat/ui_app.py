@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from markupsafe import Markup
 
-from chat import api_mesh, api_signin, openai_api, ui, web, web_archive
+from chat import api_mesh, api_signin, api_tokenizer, openai_api, state, ui, web, web_archive
 from chat.access import Gate
-from chat.archive import Archive
 from chat.ledger import Ledger
 from chat.metrics import Metrics
 from chat.openai_api import OpenModel
@@ -25,14 +26,20 @@ def application(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gate = Gate(settings.access, server.proxies)
     api_signin.add_routes(app, gate, root_path=server.root_path)
-    archive = Archive(settings.chat.conversations_file) if gate.signing_in else None
+    archive = state.archive(settings.chat) if gate.knows_people else None
     if archive is not None:
         web_archive.add_routes(app, archive)
     web.add_routes(app, store, lambda: archive.trouble if archive is not None else "")
     api_mesh.add_routes(app, store, model, ledger, metrics)
-    openai_api.add_routes(app, store, OpenModel(model.id))
+    open_model = OpenModel(model.id)
+    api_tokenizer.add_routes(app, store, open_model)
+    openai_api.add_routes(app, store, open_model)
     options = ui.PageOptions(
-        model.name, model.description, privacy(settings.swarm), signed_in=gate.signing_in
+        model.name,
+        model.description,
+        privacy(settings.swarm),
+        signed_in=gate.knows_people,
+        kept_here=archive is not None,
     )
     demo = ui.build(store, options)
     ui.mount(app, demo, root_path=server.root_path, mcp=server.mcp)
@@ -49,7 +56,11 @@ def application(
 
 
 def privacy(swarm: SwarmSettings) -> str:
-    """One plain sentence on who can read what is written here."""
+    """One plain sentence on who can read what is written here, as HTML."""
+    if swarm.mode == "gateway":
+        return Markup(
+            "What you write goes to the app at {} and through its nodes, which can read it."
+        ).format(urlsplit(swarm.gateway_url).netloc)
     if swarm.mode == "embedded" and swarm.host in LOOPBACK:
         return "All nodes run on this machine: nothing you write leaves it."
     if swarm.mode == "embedded":

@@ -55,6 +55,8 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
         text, tone = headline(backend)
         if tone == "good" and (said := trouble()):
             text, tone = said, "wait"
+        if tone == "good" and backend.where:
+            text = f"{text} · {backend.where}"
         route = mine.view.route if mine is not None and mine.running else None
         html = ""
         if (snapshot := backend.snapshot) is not None:

@@ -35,6 +35,30 @@ class Forward(Enum):
     WAIT = "wait"  # nothing but time helps
 
 
+class GatewayFailure(SwarmError):
+    """Another FarMesh Chat, in whose swarm the replies are made, cannot or will not.
+
+    Args:
+        text: the sentence that people read.
+        short: the same for the line that says how the swarm is.
+        code: what the other app calls it, if anything.
+        retry_after: seconds until it wants to be asked again.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        short: str = "",
+        forward: Forward = Forward.RETRY,
+        code: str = "",
+        retry_after: int = 2,
+    ) -> None:
+        super().__init__(text)
+        self.short = short or text
+        self.forward, self.code, self.retry_after = forward, code, retry_after
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One sentence above the message box."""
@@ -52,6 +76,8 @@ def explain(error: BaseException) -> Notice:
             return Notice(str(error), Forward.EDIT)
         case ContextOverflow():
             return Notice(too_long(error.wanted, error.limit), Forward.EDIT)
+        case GatewayFailure():
+            return Notice(str(error), error.forward)
         case MissingBlocks():
             return Notice(
                 f"Nobody in the swarm serves {blocks(error.missing)} of the model at present. "

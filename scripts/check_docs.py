@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from chat import accounts, settings
 from chat.backend import Backend
 from chat.ledger import Ledger
@@ -40,6 +42,8 @@ HEADER = """\
 def _toml(value: Any) -> str:
     if isinstance(value, Path):
         value = str(value.relative_to(ROOT)) if value.is_relative_to(ROOT) else str(value)
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 

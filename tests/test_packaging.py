@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,6 +12,11 @@ import pytest
 from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).resolve().parent.parent
+KNOWN = {
+    *("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file"),
+    *("pinned", "license", "short_description", "suggested_hardware", "tags", "models", "header"),
+    *("startup_duration_timeout", "fullWidth", "hf_oauth", "thumbnail", "preload_from_hub"),
+}
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
@@ -44,6 +51,26 @@ def test_a_space_can_install_us(front_matter: dict[str, str]) -> None:
     assert "://" not in text
 
 
+def test_a_spaces_one_solve_has_a_solution(front_matter: dict[str, str], tmp_path: Path) -> None:
+    """Bug prevented: what resolves alone does not beside the packages that a Space adds."""
+    added = tmp_path / "space.in"
+    sdk = f"gradio[oauth,mcp]=={front_matter['sdk_version']}"
+    added.write_text("\n".join([sdk, "uvicorn>=0.14.0", "websockets>=10.4", "spaces"]))
+    command = ["-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+    wanted = ["--python-version", front_matter["python_version"], "requirements.txt", str(added)]
+    solved = subprocess.run(
+        [sys.executable, *command, *wanted],
+        cwd=PROJECT, capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+    if solved.returncode and "No solution found" not in solved.stderr:
+        pytest.skip(f"no package index can be asked: {solved.stderr.splitlines()[:1]}")
+    assert solved.returncode == 0, solved.stderr
+    pins = dict(re.findall(r"(?m)^([\w.-]+)==(\S+)$", solved.stdout))
+    assert pins["gradio"] == front_matter["sdk_version"]
+    assert pins["torch"] == str(next(iter(requirements()["torch"].specifier)).version)
+    assert {"spaces", "mcp", "hivemind", "transformers"} <= pins.keys()
+
+
 def test_the_front_matter_is_what_a_space_accepts(front_matter: dict[str, str]) -> None:
     """Bug prevented: a push to a Space is rejected, or it starts with Python 3.10."""
     assert front_matter["sdk"] == "gradio"
@@ -52,6 +79,12 @@ def test_the_front_matter_is_what_a_space_accepts(front_matter: dict[str, str]) 
     assert {front_matter["colorFrom"], front_matter["colorTo"]} <= COLOURS
     assert len(front_matter["short_description"]) <= 60
     assert front_matter["license"] == "mit"
+    assert front_matter["suggested_hardware"] == "cpu-basic"
+    assert front_matter["header"] in ("mini", "default")
+    assert front_matter["hf_oauth"] == "true", "signing in is then a matter of one variable"
+    assert re.fullmatch(r"\d+[hm]", front_matter["startup_duration_timeout"])
+    assert {"title", "emoji", "pinned", "tags"} <= front_matter.keys()
+    assert front_matter.keys() <= KNOWN, "a key that Spaces do not know does nothing"
 
 
 def test_pyproject_reads_the_same_requirements() -> None:

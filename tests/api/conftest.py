@@ -15,7 +15,8 @@ import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
-from chat import api_mesh, openai_api, server, web
+from chat import api_mesh, api_tokenizer, openai_api, server, web
+from chat.access import Gate
 from chat.backend import Backend, Engine, Stage
 from chat.ledger import Ledger
 from chat.metrics import Metrics
@@ -70,17 +71,21 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def api_over(backend: Backend, ledger: Ledger, **settings: Any) -> AsyncIterator[Api]:
+async def api_over(
+    backend: Backend, ledger: Ledger, *, gate: Gate | None = None, **settings: Any
+) -> AsyncIterator[Api]:
     options = {"turns_per_minute": 1000, "running_turns_per_person": 8, **settings}
     app = FastAPI(openapi_url=None)
     async with ChatStore(backend, ChatSettings(**options)) as store:
         web.add_routes(app, store)
-        openai_api.add_routes(app, store, OpenModel("guide"))
+        model = OpenModel("guide")
+        api_tokenizer.add_routes(app, store, model)
+        openai_api.add_routes(app, store, model)
         metrics = Metrics()
         ledger.observer = metrics
         api_mesh.add_routes(app, store, MODEL, ledger, metrics)
         async with (
-            served(Guard(app)) as url,
+            served(Guard(app, gate=gate)) as url,
             httpx.AsyncClient(base_url=url, timeout=30) as http,
         ):
             yield Api(http, store, ledger)

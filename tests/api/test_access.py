@@ -332,6 +332,40 @@ async def test_nobody_becomes_somebody_else_by_a_header(locked: House) -> None:
     assert (await locked.http.get(f"/farmesh/chat/{chat_id}")).status_code == 200
 
 
+# --- one password for all -------------------------------------------------------------------------
+
+
+async def test_guests_with_one_password_are_still_several_people() -> None:
+    """Everybody with the link's password saw everybody else's chats."""
+    async for opened in house({}, sign_in="shared", password="k7fm-29qd-xw3p"):
+        for path in ("/", "/config", "/v1/models", "/mesh/status", "/farmesh/swarm"):
+            assert (await opened.http.get(path)).status_code == 401, path
+        assert 'name="name"' not in (await opened.http.get("/farmesh/login")).text
+        wrong = await opened.sign_in(password="k7fm-29qd-xw3q")
+        assert wrong.status_code == 401
+        assert "set-cookie" not in wrong.headers
+        people = []
+        for _ in range(2):
+            answer = await opened.sign_in(password=" k7fm-29qd-xw3p\n")  # as it was pasted
+            assert answer.status_code == 303
+            assert (await opened.http.get("/config")).status_code == 200
+            chat_id = new_id()
+            headers = {"content-length": "16"}
+            body = b'{"messages": []}'
+            made = await opened.http.post(f"/farmesh/chat/{chat_id}", content=body, headers=headers)
+            assert made.status_code == 200
+            people.append(chat_id)
+        assert (await opened.http.get(f"/farmesh/chat/{people[1]}")).status_code == 200
+        assert (await opened.http.get(f"/farmesh/chat/{people[0]}")).status_code == 404
+        session = opened.http.cookies[SESSION_COOKIE]
+    async for opened in house({}, sign_in="shared", password="k7fm-29qd-xw3p"):
+        opened.http.cookies.set(SESSION_COOKIE, session)
+        assert (await opened.http.get("/config")).status_code == 200, "a restart signs nobody out"
+    async for opened in house({}, sign_in="shared", password="another one"):
+        opened.http.cookies.set(SESSION_COOKIE, session)
+        assert (await opened.http.get("/config")).status_code == 401, "a new password does"
+
+
 # --- keys -----------------------------------------------------------------------------------------
 
 

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chat import logs
-from chat.api_mesh import MeshModels, MeshStatus
 from chat.backend import Backend, Engine
+from chat.mesh_schema import MeshModels, MeshStatus
 from chat.settings import LoggingSettings
 from tests.api.conftest import MODEL, Api, RealApi
 from tests.chat.fakes import FakeClient, FakeTokenizer

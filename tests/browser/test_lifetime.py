@@ -36,7 +36,7 @@ def test_page_opens_before_the_swarm_is_there_and_ends_with_open_tabs(
     expect(page.locator("#fm-history [data-testid=user]")).to_have_text("Hello")
     wait_ready(app)
     expect(page.locator("#fm-history [data-testid=bot]")).to_have_count(1, timeout=MODEL_SECONDS)
-    expect(page.locator("#fm-state")).to_have_text("2 nodes, all blocks served")
+    expect(page.locator("#fm-state")).to_have_text("2 nodes, all blocks served · on this machine")
 
     tab = Tab(context, app)
     tab.make_replies_long()
