@@ -311,12 +311,23 @@ def nodes_of(pid: int) -> list[int]:
 
 
 async def kill_nodes(run: Run, until: float) -> None:
-    while (pause := run.random.uniform(*KILL_SECONDS)) + run.now < until:
-        await asyncio.sleep(pause)
-        if nodes := nodes_of(run.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run.random.choice(nodes), signal.SIGKILL)
-                run.kills.append(run.now)
+    """One node after the other, each when the swarm is whole: without a node nobody can reply."""
+    async with httpx.AsyncClient(base_url=run.url, timeout=30) as http:
+        while (pause := run.random.uniform(*KILL_SECONDS)) + run.now < until:
+            await asyncio.sleep(pause)
+            while not await is_ready(http) and run.now < until:  # noqa: ASYNC110
+                await asyncio.sleep(1)
+            if (nodes := nodes_of(run.pid)) and run.now < until:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(run.random.choice(nodes), signal.SIGKILL)
+                    run.kills.append(run.now)
+
+
+async def is_ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 async def watch_app(run: Run) -> None:
@@ -450,9 +461,8 @@ async def soak(options: argparse.Namespace, app: subprocess.Popen[bytes], url: s
     oracle = await asyncio.to_thread(Oracle)
     async with httpx.AsyncClient(base_url=url) as http:
         for _ in range(600):
-            with contextlib.suppress(httpx.TransportError):
-                if (await http.get("/readyz")).status_code == 200:
-                    break
+            if await is_ready(http):
+                break
             await asyncio.sleep(0.2)
         run = Run(url, app.pid, oracle, random.Random(options.seed))
         until = options.minutes * 60
@@ -471,6 +481,8 @@ async def soak(options: argparse.Namespace, app: subprocess.Popen[bytes], url: s
     plot(run, options.plot)
     faults = verdict(run, last)
     print(f"{run.now / 60:.1f} minutes, {len(run.kills)} nodes killed; {dict(run.done)}")
+    for sentence in run.wrong[:20]:
+        print(sentence, file=sys.stderr)
     print(
         f"{last.generated} tokens; " + ("; ".join(faults) or "every reply was right, all is flat")
     )
