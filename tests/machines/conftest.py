@@ -17,6 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.machines)
+            item.add_marker(pytest.mark.timeout(900))  # seven processes may start first
             item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.*"))
 
 
