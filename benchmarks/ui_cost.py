@@ -183,7 +183,7 @@ def page_of(store: Any) -> Any:
         return 1 / chat.view.entries[-1].message.stats.tokens_per_second
 
     web.add_routes(app, store)
-    ui.mount(app, ui.build(store, ui.PageOptions(store.backend.name)))
+    ui.mount(app, store, ui.PageOptions(store.backend.name))
     return Guard(app, head=web.HEAD, body=web.BODY)
 
 

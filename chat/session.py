@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 DOUBLE_CLICK = 0.8  # seconds in which the same text again is one message, not two
 FIRST_WATCH = 5.0  # seconds that a new reply goes on before a page has begun to watch it
+GONE = 2.0  # seconds after which a page that still watches has not gone after all
 MAX_QUEUED = 5  # messages that may wait behind a running reply
 RESERVE_SHARE = 4  # at most a quarter of the context is kept free for a reply
 
@@ -134,6 +135,11 @@ class Chat:
         return self._turn is not None
 
     @property
+    def watched(self) -> bool:
+        """Whether a page follows it."""
+        return bool(self._watchers)
+
+    @property
     def holds_cache(self) -> bool:
         return self._inference is not None
 
@@ -156,7 +162,7 @@ class Chat:
             route=route or (self._inference.route if self._inference else None),
         )
 
-    async def watch(self, every: float = 0.04) -> AsyncIterator[ChatView]:
+    async def watch(self, every: float = 0.04) -> AsyncGenerator[ChatView, None]:
         """The chat whenever it changed, at most once per ``every`` seconds, until it rests."""
         changed = asyncio.Event()
         self._watchers.add(changed)
@@ -288,7 +294,7 @@ class Chat:
         self.backend = backend
         self._builder = None
         self._first_kept, self._used = None, 0
-        self._notice, self._status = None, ""
+        self._notice = None
         self._transcript_changed()
         return waiting
 
@@ -498,14 +504,32 @@ class Chat:
 
     # --- who watches -------------------------------------------------------------------------
 
+    def wake(self) -> None:
+        """Let everybody who watches look, although nothing has changed."""
+        self._changed()
+
     def linger(self) -> None:
         """The page shows another chat: go on for a while although nobody watches."""
         self._lingers = True
 
     def leave(self) -> None:
-        """The person has gone, or may have: ask the nodes for nothing more while nobody watches."""
+        """A page has gone: ask the nodes for nothing more.
+
+        At once, although its stream may take a while to break. Another page that watches too (a
+        tab that was duplicated) goes on when it is still there after that.
+        """
         self._lingers = False
-        self._leave()
+        if self._turn is None:
+            return
+        self._watched.clear()
+        self._after(GONE, self._look_again)
+        self._changed()  # whoever watches for a page that has gone shall notice
+
+    def _look_again(self) -> None:
+        if self._watchers:
+            self._attend()
+        else:
+            self._leave()
 
     def _attend(self) -> None:
         self._after(None)

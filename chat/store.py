@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hmac import compare_digest
 from types import TracebackType
 
@@ -132,10 +132,10 @@ class ChatStore:
         chat = self._chats.get(chat_id)
         return chat if chat is not None and compare_digest(chat.person, person) else None
 
-    def leave(self, person: str) -> None:
-        """A page of this person was closed: no reply goes on that nobody watches."""
-        for chat in self._chats.values():
-            if compare_digest(chat.person, person):
+    def leave(self, chat_ids: Iterable[str], person: str) -> None:
+        """The page that showed these chats was closed: their replies wait for it."""
+        for chat_id in chat_ids:
+            if (chat := self.find(chat_id, person)) is not None:
                 chat.leave()
 
     def forget(self, chat_id: str, person: str) -> None:

@@ -56,7 +56,7 @@ def block_map(snapshot: SwarmSnapshot, routes: Collection[Route] = (), *, join: 
     if more > 0:
         rows += Markup('<li class="fm-quiet">and {} more</li>').format(words.count(more, "node"))
     rows = Markup('<ul class="fm-nodes">{}</ul>').format(rows)
-    return _cells(snapshot) + rows + _wanted(snapshot, join) + _join(join)
+    return _cells(snapshot) + _spare(snapshot) + rows + _wanted(snapshot, join) + _join(join)
 
 
 def _cells(snapshot: SwarmSnapshot) -> Markup:
@@ -72,6 +72,23 @@ def _cells(snapshot: SwarmSnapshot) -> Markup:
         cells += Markup('<i class="{}" title="{}"></i>').format(kind, title)
     label = _spoken(snapshot)
     return Markup('<div class="fm-cells" role="img" aria-label="{}">{}</div>').format(label, cells)
+
+
+def _spare(snapshot: SwarmSnapshot) -> Markup:
+    """In words, what would be missing if a node left."""
+    replicas = snapshot.replicas
+    fewest = min(replicas)
+    if fewest == 0:
+        return Markup("")  # the gaps are said already
+    if fewest > 1:
+        text = f"Every block is served at least {fewest} times: any node can be spared."
+    elif max(replicas) == 1:
+        text = "Every block is served once: no node can be spared."
+    else:
+        start = replicas.index(1)
+        end = next((b for b in range(start, len(replicas)) if replicas[b] > 1), len(replicas))
+        text = f"Only one node serves {words.blocks(Span(start, end))}."
+    return Markup('<p class="fm-quiet">{}</p>').format(text)
 
 
 def _wanted(snapshot: SwarmSnapshot, join: str) -> Markup:

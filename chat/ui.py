@@ -23,6 +23,7 @@ from chat.store import ChatStore
 from chat.ui_api import add_api
 from chat.ui_lang import t, translations
 from chat.ui_page import Page, Parts
+from chat.ui_streams import Streams
 from chat.ui_theme import theme
 from farmesh.core import SamplingParams
 
@@ -66,8 +67,40 @@ class PageOptions:
     kept_here: bool = False  # conversations are kept by the server, not by browsers
 
 
-def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
-    """The page of an app."""
+def mount(
+    app: FastAPI, store: ChatStore, options: PageOptions, *, root_path: str = "", mcp: bool = False
+) -> None:
+    """Serve the page at ``/`` of an app of our own.
+
+    Raises:
+        ConfigError: MCP is wanted and cannot be served.
+    """
+    if mcp:
+        ui_mcp.check_installed()
+    demo, page = _build(store, options)
+    app.add_middleware(Streams, gone=page.gone)
+    gr.mount_gradio_app(
+        app,
+        demo,
+        "/",
+        root_path=root_path or None,
+        theme=theme(),
+        run_history=False,  # it would keep every prompt in the browser's storage
+        ssr_mode=False,
+        show_error=False,
+        footer_links=[],
+        enable_monitoring=False,
+        allowed_paths=[],
+        pwa=False,
+        i18n=translations(),
+        max_file_size=0,
+        mcp_server=mcp,
+    )
+    if mcp:
+        ui_mcp.only_ask(demo)
+
+
+def _build(store: ChatStore, options: PageOptions) -> tuple[gr.Blocks, Page]:
     with gr.Blocks(title=TITLE, fill_height=True, analytics_enabled=False) as demo:
         with gr.Row(elem_id="fm-app"):
             _sidebar(options, likes=bool(store.settings.likes_file))
@@ -107,36 +140,7 @@ def build(store: ChatStore, options: PageOptions) -> gr.Blocks:
         _wire_presets(demo, page, parts, presets)
         add_api(store)
     demo.queue(default_concurrency_limit=None, max_size=None, api_open=False)
-    return demo
-
-
-def mount(app: FastAPI, demo: gr.Blocks, *, root_path: str = "", mcp: bool = False) -> None:
-    """Serve the page at ``/`` of an app of our own.
-
-    Raises:
-        ConfigError: MCP is wanted and cannot be served.
-    """
-    if mcp:
-        ui_mcp.check_installed()
-    gr.mount_gradio_app(
-        app,
-        demo,
-        "/",
-        root_path=root_path or None,
-        theme=theme(),
-        run_history=False,  # it would keep every prompt in the browser's storage
-        ssr_mode=False,
-        show_error=False,
-        footer_links=[],
-        enable_monitoring=False,
-        allowed_paths=[],
-        pwa=False,
-        i18n=translations(),
-        max_file_size=0,
-        mcp_server=mcp,
-    )
-    if mcp:
-        ui_mcp.only_ask(demo)
+    return demo, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +271,7 @@ def _composer() -> tuple[gr.Textbox, gr.Button, gr.Button]:
             autofocus=True,
             scale=1,
         )
+        # Takes its own way to the server (chat/assets/page.js): Gradio's is slower than tokens are.
         stop = gr.Button(t("Stop"), elem_id="fm-stop", visible=False, scale=0, min_width=0)
         send = gr.Button(t("Send"), elem_id="fm-send", variant="primary", scale=0, min_width=0)
     return box, send, stop
@@ -362,6 +367,7 @@ def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
 def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     """Every action returns at once; then the page watches the chat."""
     attach = gr.Button("Attach", elem_id="fm-attach", visible="hidden")
+    again = gr.Button("Watch", elem_id="fm-watch", visible="hidden")
     retry = gr.Button("Retry", elem_id="fm-retry", visible="hidden")
     proceed = gr.Button("Continue", elem_id="fm-continue", visible="hidden")
     use = gr.Button("Use this model", elem_id="fm-use-model", visible="hidden")
@@ -378,9 +384,9 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     }
     quick: dict[str, Any] = {"inputs": parts.inputs, "outputs": said, "queue": False, **quiet}
 
+    again.click(**watch)
     attach.click(**{**watch, "fn": page.attach, "outputs": [*parts.drawn, parts.system]})
     gr.on([parts.box.submit, send.click], page.send, trigger_mode="once", **quick).then(**watch)
-    parts.stop.click(page.stop, **quick)
     parts.history.edit(page.edit, **quick).then(**watch)
     parts.history.option_select(page.choose, **quick).then(**watch)
     parts.history.example_select(page.example, **quick).then(**watch)
@@ -390,7 +396,7 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
     if page.likes is not None:
         liking: dict[str, Any] = {**quick, "inputs": [parts.chat_id], "outputs": parts.notice}
         parts.history.like(page.like, **liking)
-    changed = [*said, *(parts.knobs[name] for name in controls.PRESET_FIELDS)]
+    changed = [*said, parts.model_id, *(parts.knobs[name] for name in controls.PRESET_FIELDS)]
     use.click(page.use_model, **{**quick, "outputs": changed}).then(**watch)
 
 

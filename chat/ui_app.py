@@ -41,8 +41,7 @@ def application(
         signed_in=gate.knows_people,
         kept_here=archive is not None,
     )
-    demo = ui.build(store, options)
-    ui.mount(app, demo, root_path=server.root_path, mcp=server.mcp)
+    ui.mount(app, store, options, root_path=server.root_path, mcp=server.mcp)
     return Guard(
         app,
         gate=gate,

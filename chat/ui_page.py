@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -26,6 +26,11 @@ from farmesh.errors import FarMeshError
 
 log = logging.getLogger(__name__)
 
+TAKEOVER = 1.0  # seconds that a watcher waits for the one before it
+# A browser has six connections for all tabs together. Tabs beyond these look now and then, which
+# the page's script does when it hears that nobody watches its reply.
+MAX_STREAMS = 4
+
 Values = Mapping[Any, Any]
 Updates = dict[Any, Any]
 
@@ -35,7 +40,7 @@ class Parts:
     """The components that handlers read and write."""
 
     chat_id: gr.Textbox
-    model_id: gr.Textbox  # of the model for new chats, or of the one just chosen
+    model_id: gr.Textbox  # the model just chosen for this chat; with a ~ the wish for new chats
     history: gr.Chatbot
     live: gr.Chatbot
     status: gr.Markdown
@@ -103,6 +108,14 @@ class Painter:
         return gr.update(value=value, visible=bool(value))
 
 
+@dataclass(eq=False, frozen=True, slots=True)
+class _Watcher:
+    """A stream that draws a chat on a page."""
+
+    chat: Chat
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Page:
     """The handlers of one app's page."""
 
@@ -111,8 +124,7 @@ class Page:
         self.likes = likes
         self._parts = parts
         self._every = 1 / store.settings.updates_per_second
-        self._numbers = itertools.count()
-        self._watching: dict[str, int] = {}  # Gradio session: the newest watcher's number
+        self._watching: dict[str, _Watcher] = {}  # by Gradio session; the newest of each
 
     # --- watching ----------------------------------------------------------------------------
 
@@ -120,10 +132,7 @@ class Page:
         """Show another chat, or the same one after a reload: its system prompt comes along."""
         try:
             chat = self._chat(values, request)
-            wanted = str(values[self._parts.model_id] or "")
-            if wanted and not chat.view.entries and not chat.running:
-                with contextlib.suppress(FarMeshError):  # not offered any more: the default one
-                    await self._store.use(chat, wanted)
+            await self._use_wanted(chat, values)
             yield {self._parts.system: chat.system}
         except FarMeshError as error:
             yield {self._parts.notice: self._said(error)}
@@ -133,22 +142,51 @@ class Page:
 
     async def watch(self, values: Values, request: gr.Request) -> AsyncIterator[Updates]:
         """Draw the chat, and follow its reply until it rests. A newer watcher takes over."""
-        tab, number = str(request.session_hash), next(self._numbers)
-        self._watching[tab] = number
         try:
             chat = self._chat(values, request)
-            painter = Painter(self._parts)
-            async for view in chat.watch(self._every):
-                if self._watching.get(tab) != number:
-                    chat.linger()
-                    return
-                if updates := painter.paint(view):
-                    yield updates
         except FarMeshError as error:
             yield {self._parts.notice: self._said(error)}
+            return
+        tab, mine = str(request.session_hash), _Watcher(chat)
+        await self._take_over(tab, mine)
+        painter = Painter(self._parts)
+        try:
+            async with aclosing(chat.watch(self._every)) as views:
+                async for view in views:
+                    newest = self._watching.get(tab)
+                    if newest is mine and (updates := painter.paint(view)):
+                        yield updates
+                    if newest is not mine or self._too_many(mine):
+                        if newest is not None:  # None: the page has gone
+                            chat.linger()
+                        break
+            # Gradio sends the last update again at the end; by then others may have drawn.
+            yield gr.skip()
         finally:
-            if self._watching.get(tab) == number:
+            mine.ended.set()
+            if self._watching.get(tab) is mine:
                 del self._watching[tab]
+
+    async def _take_over(self, tab: str, mine: _Watcher) -> None:
+        """Be the one who draws on a page, when the one before has drawn its last."""
+        before = self._watching.get(tab)
+        self._watching[tab] = mine
+        if before is not None:
+            before.chat.wake()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TAKEOVER):
+                    await before.ended.wait()
+
+    def _too_many(self, mine: _Watcher) -> bool:
+        """Whether this person's other tabs hold all the streams that a browser has room for."""
+        person = mine.chat.person
+        others = (w for w in self._watching.values() if w is not mine and w.chat.person == person)
+        return sum(1 for _ in others) >= MAX_STREAMS
+
+    def gone(self, tab: str) -> None:
+        """The stream to a page broke: it was closed, or has crashed, or its network has gone."""
+        if (watcher := self._watching.pop(tab, None)) is not None:
+            watcher.chat.leave()
 
     # --- actions -----------------------------------------------------------------------------
 
@@ -166,15 +204,6 @@ class Page:
             text = data.value["text"] if isinstance(data.value, dict) else str(data.value)
             chat.send(text, self._request(values))
             return {}
-
-        return await self._do(values, request, act)
-
-    async def stop(self, values: Values, request: gr.Request) -> Updates:
-        async def act(chat: Chat) -> Updates:
-            waiting = await chat.stop()
-            written = values[self._parts.box] or ""
-            texts = [*waiting, *([written] if written else [])]
-            return {self._parts.box: "\n".join(texts)} if waiting else {}
 
         return await self._do(values, request, act)
 
@@ -246,18 +275,21 @@ class Page:
     async def use_model(self, values: Values, request: gr.Request) -> Updates:
         """Go on with another model; controls that nobody has touched take over its own values."""
 
-        async def act(chat: Chat) -> Updates:
-            before = chat.backend.defaults
-            waiting = await self._store.use(chat, str(values[self._parts.model_id] or ""))
-            updates: Updates = {self._parts.box: "\n".join(waiting)} if waiting else {}
-            own = controls.preset_values(controls.OWN_PRESET, before, {}) or {}
-            chosen = {name: values[self._parts.knobs[name]] for name in own}
-            if own == chosen:
-                new = controls.preset_values(controls.OWN_PRESET, chat.backend.defaults, {}) or {}
-                updates |= {self._parts.knobs[name]: value for name, value in new.items()}
-            return updates
+        try:
+            chat = self._chat(values, request)
+        except FarMeshError as error:
+            return {self._parts.notice: self._said(error)}
+        own = controls.preset_values(controls.OWN_PRESET, chat.backend.defaults, {}) or {}
+        chosen = {name: values[self._parts.knobs[name]] for name in own}
 
-        return await self._do(values, request, act)
+        async def act(chat: Chat) -> Updates:
+            if own != chosen:
+                return {}
+            new = controls.preset_values(controls.OWN_PRESET, chat.backend.defaults, {}) or {}
+            return {self._parts.knobs[name]: value for name, value in new.items()}
+
+        updates = await self._do(values, request, act)
+        return {**updates, self._parts.model_id: f"~{chat.backend.id}"}
 
     # --- presets: kept in the browser ----------------------------------------------------------
 
@@ -306,13 +338,31 @@ class Page:
     ) -> Updates:
         """Do one thing; what is refused is said, and what the person wrote stays."""
         try:
-            updates = await act(self._chat(values, request))
+            chat = self._chat(values, request)
+            waiting = await self._use_wanted(chat, values)
+            updates = await act(chat)
+            if waiting:
+                written = updates.get(self._parts.box, values[self._parts.box]) or ""
+                updates[self._parts.box] = "\n".join([*waiting, *([written] if written else [])])
             return {self._parts.notice: gr.update(value="", visible=False), **updates}
         except FarMeshError as error:
             return {self._parts.notice: self._said(error)}
         except Exception as error:
             log.exception("an action of the page failed")
             return {self._parts.notice: self._said(error)}
+
+    async def _use_wanted(self, chat: Chat, values: Values) -> tuple[str, ...]:
+        """Let the chat go on with the model that was chosen; returns the texts that waited in it.
+
+        Every action brings the choice with it, so that none can overtake it.
+        """
+        wanted = str(values[self._parts.model_id] or "")
+        if not wanted.startswith("~"):
+            return await self._store.use(chat, wanted) if wanted else ()
+        if len(wanted) > 1 and not chat.view.entries and not chat.running:
+            with contextlib.suppress(FarMeshError):  # not offered any more: the default one
+                await self._store.use(chat, wanted[1:])
+        return ()
 
     def _said(self, error: Exception) -> Any:
         return gr.update(value=paint.sentence(explain(error).text), visible=True)

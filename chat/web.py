@@ -19,6 +19,7 @@ from chat.words import ChatError
 from farmesh.errors import FarMeshError
 
 ASSETS = Path(__file__).parent / "assets"
+MAX_LEFT = 50  # chats that a page can have left replies in
 MAX_RESTORED = 4_000_000  # bytes of a conversation that a browser may bring back
 
 # In the page's head before anything of Gradio's: type, colours and the script that knows the chat.
@@ -67,6 +68,7 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
             "html": html,
             "known": mine is not None,
             "running": mine is not None and mine.running,
+            "watched": mine is not None and mine.watched,
             "model": backend.id,
             "progress": backend.progress,
         }
@@ -108,10 +110,19 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
         chat.restore(conversation, system)
         return {"messages": len(chat.view.entries)}
 
+    @app.post("/farmesh/stop")
+    async def stop(request: Request, chat: str = "") -> dict[str, Any]:
+        """End a chat's reply; the texts that waited behind it are given back.
+
+        A route of its own because Gradio's way to a handler takes longer than some tokens do.
+        """
+        mine = _find(store, chat, request)
+        return {"texts": await mine.stop() if mine is not None else ()}
+
     @app.post("/farmesh/leave")
-    async def leave(request: Request) -> dict[str, Any]:
+    async def leave(request: Request, chats: str = "") -> dict[str, Any]:
         """Sent by a page that is being closed."""
-        store.leave(person_of(request.headers.get("cookie")))
+        store.leave(chats.split(",")[:MAX_LEFT], person_of(request.headers.get("cookie")))
         return {}
 
     @app.delete("/farmesh/chat/{chat_id}")

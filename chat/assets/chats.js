@@ -253,5 +253,5 @@ window.farmeshChats = ({ browser, tab, open, freshId, current }) => {
   document.addEventListener("click", (event) => {
     for (const opened of document.querySelectorAll(".fm-menu[open]")) if (!opened.contains(event.target)) opened.open = false;
   });
-  return { draw: () => begin().then(draw), save, bringBack, has: (id) => shelf.list().some((entry) => entry.id === id) };
+  return { draw: () => begin().then(draw), save, bringBack, isTemporary, has: (id) => shelf.list().some((entry) => entry.id === id) };
 };

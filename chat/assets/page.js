@@ -31,17 +31,20 @@
   };
   const press = (id) => { const b = byId(id); (b?.matches("button") ? b : b?.querySelector("button"))?.click(); };
 
+  let picked = ""; // the model just chosen for this chat; otherwise only a wish for new chats
   const tellChat = () => {
     setValue($("#fm-chat-id textarea, #fm-chat-id input"), chatId);
-    setValue($("#fm-model-id textarea, #fm-model-id input"), browser.get("farmesh.model") || "");
+    setValue($("#fm-model-id textarea, #fm-model-id input"), picked || `~${browser.get("farmesh.model") || ""}`);
   };
   // The model chosen last is that of new chats too.
   document.addEventListener("change", async ({ target }) => {
     if (target.id !== "fm-model") return;
-    browser.set("farmesh.model", target.value);
-    tellChat();
+    browser.set("farmesh.model", picked = target.value);
+    tellChat(); // a message that is sent now brings it along
     await taken();
     press("fm-use-model");
+    await taken();
+    if (picked === target.value) picked = "";
     setTimeout(pulse, 300);
   });
   // Gradio takes a value in one of the next frames; a hidden tab has no frames, only timers.
@@ -50,14 +53,27 @@
     if (document.hidden) setTimeout(soon, 100);
     else requestAnimationFrame(() => requestAnimationFrame(soon));
   });
-  const attach = async () => {
+  let asked = 0; // when this page last asked to be shown its chat
+  const show = async (how) => {
+    asked = Date.now();
     tellChat();
     await taken();
-    press("fm-attach");
+    press(how);
+  };
+  const attach = () => show("fm-attach"); // with its system prompt
+  const watchAgain = () => show("fm-watch"); // what is written into the settings stays
+  // Gradio's way to the server takes longer than some tokens do.
+  const stop = async () => {
+    let texts = [];
+    try { ({ texts } = await (await fetch(`./farmesh/stop?chat=${chatId}`, { method: "POST" })).json()); } catch { pulse(); }
+    if (behind) watchAgain();
+    const box = messageBox(); // what waited behind the reply is given back
+    if (texts.length) setValue(box, [...texts, ...(box.value ? [box.value] : [])].join("\n"));
   };
   const open = async (id) => {
     left.add(chatId);
     chatId = id;
+    picked = "";
     tab.set("farmesh.chat", id);
     follow = true;
     await chats?.bringBack(id);
@@ -84,8 +100,9 @@
       const drawer = byId(`fm-${name}`), over = drawer && getComputedStyle(drawer).position === "fixed";
       if (over && !drawer.contains(event.target) && !event.target.closest?.("[data-toggle], [role=listbox], .options")) toggle(name, false);
     }
-    const target = event.target.closest?.("[data-toggle], [data-click], [data-copy], #fm-new");
+    const target = event.target.closest?.("[data-toggle], [data-click], [data-copy], #fm-new, #fm-stop");
     if (!target) return;
+    if (target.id === "fm-stop") { stop(); return; }
     if (target.id === "fm-new") { event.preventDefault(); open(freshId()); return; }
     const { toggle: name, click } = target.dataset;
     if (name === "dark") {
@@ -152,7 +169,7 @@
   };
 
   // --- the swarm's state ---------------------------------------------------------------------
-  let drawn = "", opening = false;
+  let drawn = "", opening = false, behind = false;
   const pulse = async () => {
     if (document.hidden) return;
     let state;
@@ -161,8 +178,16 @@
       state = await answer.json();
     } catch { state = { text: "The app does not answer", tone: "bad", html: drawn, known: true }; }
     // The app was started again, or let this chat go: give it back before somebody goes on.
-    if (!state.known && chats?.has(chatId)) { await chats.bringBack(chatId); attach(); }
+    if (!state.known && chats?.has(chatId)) { await chats.bringBack(chatId); watchAgain(); }
     if (state.running) saveSoon(); // should the app end in the middle of a reply
+    // What is drawn is not what there is: the network was away, or this person has more tabs than a
+    // browser has connections. Not at first sight: a stream may just be about to begin.
+    if ("running" in state) {
+      const drawnBusy = Boolean(byId("fm-stop")?.checkVisibility());
+      const wrong = state.running ? !(state.watched && drawnBusy) : state.known && drawnBusy;
+      if (wrong && behind && Date.now() - asked > 700) watchAgain();
+      behind = wrong;
+    }
     for (const id of ["fm-state", "fm-swarm-line"]) {
       const line = byId(id);
       if (!line) continue;
@@ -173,7 +198,7 @@
     for (const id of left) if (id === chatId || !(await chats?.save(id))) left.delete(id);
     const model = byId("fm-model"), progress = byId("fm-progress");
     if (model && state.model && model !== document.activeElement) model.value = state.model;
-    if (state.progress === 1 && opening) attach(); // now its context is known
+    if (state.progress === 1 && opening) watchAgain(); // now its context is known
     opening = state.progress < 1;
     if (progress) {
       progress.hidden = !(state.progress < 1);
@@ -241,9 +266,17 @@
       const name = byId("fm-name"); // there when one has to sign in
       if (name) fetch("./farmesh/me").then((answer) => answer.json()).then((me) => { name.textContent = me.name; }).catch(() => {});
       let beats = 0; // while a reply waits for nodes, the map shows at once what becomes of them
-      setInterval(() => { if (beats++ % 3 === 0 || $("#fm-status .waiting")) pulse(); }, 800);
+      setInterval(() => { if (beats++ % 3 === 0 || behind || $("#fm-status .waiting")) pulse(); }, 800);
       document.addEventListener("visibilitychange", pulse);
-      window.addEventListener("pagehide", () => navigator.sendBeacon("./farmesh/leave"));
+      window.addEventListener("pageshow", ({ persisted }) => { if (persisted) watchAgain(); }); // "back"
+      // Gradio reloads the page when a stream has broken; people reload it too.
+      const draft = tab.get("farmesh.draft");
+      tab.drop("farmesh.draft");
+      if (draft && !messageBox().value) setValue(messageBox(), draft);
+      window.addEventListener("pagehide", () => {
+        if (messageBox()?.value && !chats?.isTemporary(chatId)) tab.set("farmesh.draft", messageBox().value);
+      });
+      window.addEventListener("pagehide", () => navigator.sendBeacon(`./farmesh/leave?chats=${[chatId, ...left].join(",")}`));
       return true;
     };
     window.farmeshLang.start();

@@ -81,7 +81,7 @@ async def house(
         api_mesh.add_routes(app, store, MODEL, ledger, Metrics())
         openai_api.add_routes(app, store, OpenModel("guide"))
         if page:
-            ui.mount(app, ui.build(store, ui.PageOptions("Fake")))
+            ui.mount(app, store, ui.PageOptions("Fake"))
         else:
             app.get("/config")(nothing)
             app.get("/")(nothing)

@@ -155,18 +155,18 @@ async def test_without_its_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -
     """Gradio starts without its MCP server and keeps the reason to itself."""
     backend = ready_backend(FakeClient())
     async with ChatStore(backend, ChatSettings()) as store:
-        demo = ui.build(store, ui.PageOptions("Fake"))
+        options = ui.PageOptions("Fake")
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, "mcp", None)
             with pytest.raises(ConfigError, match=r"requirements-mcp\.txt"):
-                ui.mount(FastAPI(), demo, mcp=True)
+                ui.mount(FastAPI(), store, options, mcp=True)
 
         def fail(*_: Any) -> None:
             raise RuntimeError("another version")
 
         monkeypatch.setattr("gradio.mcp.GradioMCPServer.get_tool_to_endpoint", fail)
         with pytest.raises(ConfigError, match="another version"):
-            ui.mount(FastAPI(), demo, mcp=True)
+            ui.mount(FastAPI(), store, options, mcp=True)
 
 
 async def test_without_a_word_there_is_none(edge: Edge) -> None:

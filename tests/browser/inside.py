@@ -59,7 +59,7 @@ def page_of(store: ChatStore, options: ui.PageOptions) -> ASGIApp:
     """The page with its own routes and its guard, as app.py puts them together."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     web.add_routes(app, store)
-    ui.mount(app, ui.build(store, options))
+    ui.mount(app, store, options)
     return Guard(app, head=web.HEAD, body=web.BODY)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
@@ -71,3 +73,31 @@ def test_page_can_be_installed(tab: Tab, app: App) -> None:
     assert answer["url"].endswith("/farmesh/assets/manifest.json")
     problems = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
     assert [p["errorId"] for p in problems if p["errorId"] != "in-incognito"] == []
+
+
+def test_likes_are_written_down_where_the_page_says_so(
+    person: Callable[[], BrowserContext], tmp_path: Path
+) -> None:
+    file = tmp_path / "likes.jsonl"
+    with inside(scripted, likes_file=str(file)) as app:
+        tab = Tab(person(), app)  # type: ignore[arg-type]
+        expect(tab.page.locator("#fm-side")).to_contain_text("Likes and dislikes are written down")
+        tab.send("What is a hop?")
+        tab.wait_idle(replies=1)
+        tab.page.locator("#fm-history .bot-row").hover()
+        tab.page.get_by_role("button", name="Like", exact=True).click()
+        tab.until(file.exists)
+        (line,) = map(json.loads, file.read_text().splitlines())
+        assert (line["liked"], line["message"], line["model"]) == (True, "What is a hop?", "Fake")
+        assert line["reply"] == FORMULAS
+        assert not tab.errors
+
+
+def test_nothing_is_liked_by_default(tab: Tab) -> None:
+    """Feedback buttons that send a conversation away without a word."""
+    tab.send("Hello")
+    tab.wait_idle(replies=1)
+    tab.page.locator("#fm-history .bot-row").hover()
+    expect(tab.page.get_by_role("button", name="Copy message").last).to_be_visible()
+    expect(tab.page.get_by_role("button", name="Like", exact=True)).to_have_count(0)
+    assert "Likes" not in tab.page.locator("#fm-side").inner_text()

@@ -70,7 +70,7 @@ def test_question_before_deleting_stays_until_it_is_answered(tab: Tab) -> None:
     expect(sure).to_be_hidden()
     expect(row.locator("summary")).to_be_focused()
     expect(row).to_be_visible()
-    assert len(titles(tab)) == 2, "the list never showed what the other tab did"
+    tab.until(lambda: len(titles(tab)) == 2)  # what the other tab did, shown when the menu closes
     more(tab, 0, "Delete")
     sure.click()
     tab.until(lambda: len(titles(tab)) == 1)
@@ -104,7 +104,7 @@ def test_reply_that_ends_after_one_has_left_is_kept(tab: Tab) -> None:
     kept = """() => Object.entries(localStorage).filter(([key]) => key.startsWith("farmesh.chat."))
       .map(([, text]) => JSON.parse(text).messages)
       .map((all) => all.map(m => m.role + (m.made_with ? ", whole" : "")).join(" "))"""
-    tab.until(lambda: tab.page.evaluate(kept) == ["user assistant, whole"], 30)
+    tab.until(lambda: tab.page.evaluate(kept) == ["user assistant, whole"])
 
 
 def test_system_prompt_belongs_to_its_chat(tab: Tab) -> None:
@@ -112,7 +112,7 @@ def test_system_prompt_belongs_to_its_chat(tab: Tab) -> None:
     tab.tune()
     system = tab.page.locator("#fm-system textarea")
     system.fill("You are a pirate.")
-    tab.page.wait_for_timeout(200)
+    tab.taken()
     tab.send("Hello")
     tab.wait_idle(replies=1)
     tab.until(lambda: len(titles(tab)) == 1)
@@ -149,7 +149,7 @@ def test_temporary_chat_is_stored_nowhere(tab: Tab) -> None:
     tab.page.locator("#fm-temporary").check()
     tab.send("My secret is xyzzy")
     tab.wait_idle(replies=1)
-    tab.page.wait_for_timeout(1200)
+    tab.page.wait_for_timeout(500)  # twice the time after which other chats are kept
     assert titles(tab) == []
     assert "xyzzy" not in tab.page.evaluate("JSON.stringify({...localStorage})")
 
@@ -211,7 +211,7 @@ def test_swarm_is_drawn(tab: Tab) -> None:
     )
     tab.make_replies_long()
     tab.send("Tell me everything.")
-    expect(tab.page.locator("#fm-swarm .used")).to_have_count(2, timeout=6000)
+    expect(tab.page.locator("#fm-swarm .used")).to_have_count(2)
     tab.stop_button.click()
     tab.page.locator(".fm-join summary").click()
     expect(tab.page.locator(".fm-join")).to_contain_text("listens on this machine only")

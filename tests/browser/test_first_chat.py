@@ -30,7 +30,7 @@ def test_stop_ends_the_nodes_work(tab: Tab, app: App) -> None:
     tab.wait_growing(200)
     assert app.work() > before, "this test does not see the nodes' work"
     tab.stop_button.click()
-    expect(tab.stop_button).to_be_hidden(timeout=3000)
+    expect(tab.stop_button).to_be_hidden()
     assert app.rests()
 
 

@@ -65,7 +65,9 @@ def test_page_speaks_the_readers_language(
     tab.send("   ")
     expect(page.locator(".fm-notice")).to_contain_text(table["Write a message first."])
     assert english_left(page, language) == []
-    page.wait_for_timeout(3000)  # the swarm's state is asked for again, in English
+    with page.expect_response("**/farmesh/swarm*"):
+        pass  # the swarm's state comes again, in English
+    tab.taken()
     assert english_left(page, language) == []
     page.keyboard.press("Escape")
     tab.box.fill("")

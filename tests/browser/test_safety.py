@@ -28,11 +28,12 @@ def test_hostile_reply_stays_text(tab: Tab) -> None:
     tab.page.on("response", lambda response: answered.append(response.url))
     tab.tune()
     tab.page.locator("#fm-begin textarea").fill(EVIL)
-    tab.page.wait_for_timeout(200)
+    tab.taken()
     tab.send("Hello")
     tab.wait_idle(replies=1)
     tab.reload()
-    tab.page.wait_for_timeout(500)
+    tab.until(lambda: len(tab.bots) == 1)
+    tab.taken()
     log = tab.page.locator("#fm-log")
     assert tab.page.evaluate("window.stolen") is None
     for selector in (
@@ -56,8 +57,8 @@ def test_page_needs_nobody_else(tab: Tab, app: App) -> None:
     fetched: list[str] = []
     tab.page.on("request", lambda request: fetched.append(request.url))
     tab.reload()
-    tab.page.wait_for_timeout(300)
-    assert fetched
+    tab.until(lambda: any("/farmesh/swarm" in url for url in fetched))
+    tab.page.evaluate("document.fonts.ready")
     assert not [u for u in fetched if not u.startswith((app.url, "data:", "blob:"))]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -38,7 +37,6 @@ def start(accounts: Path, folder: Path) -> App:
         FARMESH_CHAT_ACCESS_SIGN_IN="password",
         FARMESH_CHAT_ACCESS_FILE=str(accounts),
         FARMESH_CHAT_CHAT_CONVERSATIONS_FILE=str(folder / "kept.sqlite"),
-        FARMESH_CHAT_CHAT_LIKES_FILE=str(folder / "likes.jsonl"),
     )
     wait_ready(app)
     return app
@@ -117,29 +115,3 @@ def test_conversations_are_kept_by_the_server_for_their_person_only(
         expect(other_device.page.get_by_label("Password")).to_be_visible()
     finally:
         end(again)
-
-
-def test_likes_are_written_down_where_the_page_says_so(
-    person: Callable[[], BrowserContext], closed_app: App
-) -> None:
-    tab = SignedIn(person(), closed_app, "ann")
-    expect(tab.page.locator("#fm-side")).to_contain_text("Likes and dislikes are written down")
-    tab.send("What is a hop?")
-    tab.wait_idle(replies=1)
-    tab.page.locator("#fm-history .bot-row").hover()
-    tab.page.get_by_role("button", name="Like", exact=True).click()
-    file = closed_app.log.parent / "likes.jsonl"
-    tab.until(file.exists)
-    (line,) = map(json.loads, file.read_text().splitlines())
-    assert (line["liked"], line["message"], line["model"]) == (True, "What is a hop?", "Guide")
-    assert line["reply"].split() == tab.bots[0].split()
-
-
-def test_nothing_is_liked_by_default(tab: Tab) -> None:
-    """Feedback buttons that send a conversation away without a word."""
-    tab.send("Hello")
-    tab.wait_idle(replies=1)
-    tab.page.locator("#fm-history .bot-row").hover()
-    expect(tab.page.get_by_role("button", name="Copy message").last).to_be_visible()
-    expect(tab.page.get_by_role("button", name="Like", exact=True)).to_have_count(0)
-    assert "Likes" not in tab.page.locator("#fm-side").inner_text()

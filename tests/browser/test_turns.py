@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
+from tests.browser.cable import cable_to
 from tests.browser.conftest import App, Tab
 
 
@@ -47,8 +49,7 @@ def test_closed_tab_ends_the_nodes_work(person: Callable[[], BrowserContext], ap
     tab.send("Tell me everything about spans.")
     tab.wait_growing(100)
     tab.page.close()
-    # The engine may be a few dozen tokens ahead of its reader (farmesh.session._EVENTS_AHEAD).
-    assert app.rests(within=4)
+    assert app.rests()
 
 
 def test_double_click_and_enter_spam_are_one_message(tab: Tab) -> None:
@@ -59,7 +60,9 @@ def test_double_click_and_enter_spam_are_one_message(tab: Tab) -> None:
     for _ in range(5):
         tab.box.press("Enter")
     tab.wait_idle(replies=2)
-    tab.page.wait_for_timeout(500)
+    tab.taken()
+    kept = "async () => (await fetch(`./farmesh/chat/${farmesh.chatId}`)).json()"
+    assert [m["role"] for m in tab.page.evaluate(kept)["messages"]] == ["user", "assistant"] * 2
     assert tab.users == ["Hello", "What is a hop?"]
 
 
@@ -71,7 +74,7 @@ def test_regenerate_keeps_versions_to_page_through(tab: Tab) -> None:
     first = tab.bots[0]
     message(tab, "bot", 0).hover()
     tab.page.get_by_role("button", name="Retry").click()
-    expect(option(tab, "reply 2 of 2")).to_be_visible(timeout=20_000)
+    expect(option(tab, "reply 2 of 2")).to_be_visible()
     option(tab, "reply 2 of 2").click()
     expect(option(tab, "reply 1 of 2")).to_be_visible()
     assert tab.bots == [first]
@@ -105,13 +108,13 @@ def test_undo_gives_the_text_back(tab: Tab) -> None:
 def test_continue_a_reply_cut_at_its_limit(tab: Tab) -> None:
     tab.tune()
     tab.set_number("max-new-tokens", 4)
-    tab.page.wait_for_timeout(200)
+    tab.taken()
     tab.send("What is FarMesh?")
     tab.wait_idle(replies=1)
     cut = tab.bots[0]
     assert "cut at its limit" in tab.status
     tab.set_number("max-new-tokens", 100)
-    tab.page.wait_for_timeout(200)
+    tab.taken()
     option(tab, "Continue").click()
     tab.until(lambda: len("".join(tab.bots)) > len(cut))
     tab.wait_idle(replies=1)
@@ -151,8 +154,11 @@ def test_stop_works_for_every_kind_of_generation(tab: Tab) -> None:
     assert tab.users == ["Tell me even more."]
 
 
-def test_five_tabs_at_once(person: Callable[[], BrowserContext], app: App) -> None:
-    """The sixth tab never loaded and the fifth got no reply: every tab held a connection open."""
+def test_five_tabs_at_once_and_two_more(person: Callable[[], BrowserContext], app: App) -> None:
+    """The sixth tab never loaded and the fifth got no reply: every tab held a connection open.
+
+    With a reply running or waiting in each of seven tabs there is still room for Stop.
+    """
     somebody = person()
     tabs = [Tab(somebody, app) for _ in range(5)]
     for number, tab in enumerate(tabs):
@@ -161,7 +167,44 @@ def test_five_tabs_at_once(person: Callable[[], BrowserContext], app: App) -> No
         tab.wait_idle(replies=1)
         mine = tab.page.locator("#fm-history [data-testid=user]")
         expect(mine).to_have_text([f"Hello {number}"])  # and nobody else's
-    Tab(somebody, app)
+    tabs += [Tab(somebody, app) for _ in range(2)]
+    for tab in tabs:
+        tab.make_replies_long()
+        tab.send("Tell me everything.")
+    for tab in reversed(tabs):
+        tab.until(lambda t=tab: "Tell me everything." in t.users)
+        tab.page.keyboard.press("Escape")
+        tab.wait_idle()
+
+
+def test_network_that_was_away(person: Callable[[], BrowserContext], app: App) -> None:
+    """A laptop that slept, a train in a tunnel: the reply stood still, and what was written went.
+
+    Gradio loads the page anew when it is back.
+    """
+    with cable_to(app.url) as cable:
+        tab = Tab(person(), replace(app, url=cable.url))
+        tab.make_replies_long()
+        tab.send("Tell me everything.")
+        tab.wait_growing(40)
+        tab.box.fill("Half a")
+        cable.cut()
+        expect(tab.page.locator("#fm-state")).to_have_text("The app does not answer")
+        before = tab.live
+        with tab.page.expect_navigation():
+            cable.mend()
+        tab.wait_attached()
+        assert tab.wait_growing(len(before) + 60).startswith(before[:30])
+        expect(tab.box).to_have_value("Half a")
+        tab.stop_button.click()
+        tab.wait_idle(replies=1)
+        cable.cut()
+        tab.send("Half a message")
+        expect(tab.page.locator("#fm-state")).to_have_text("The app does not answer")
+        with tab.page.expect_navigation():
+            cable.mend()
+        tab.wait_attached()
+        expect(tab.box).to_have_value("Half a message")
 
 
 def test_two_people_at_once(person: Callable[[], BrowserContext], app: App) -> None:
@@ -207,8 +250,8 @@ def test_message_that_never_fits_stays_in_the_box(tab: Tab) -> None:
 
 def test_oldest_turns_leave_and_the_person_is_told(tab: Tab) -> None:
     """chat.petals.dev#3: every long conversation ended in a crash."""
-    filler = "One two three four five six seven eight nine ten. " * 8
-    for number in range(1, 12):
+    filler = "One two three four five six seven eight nine ten. " * 14
+    for number in range(1, 8):
         tab.send(f"{number}. {filler}")
         tab.wait_idle(replies=number)
         if "no longer fit" in tab.page.locator("#fm-meter-slot").inner_text():
@@ -221,12 +264,12 @@ def test_oldest_turns_leave_and_the_person_is_told(tab: Tab) -> None:
 def test_wrong_setting_is_said_and_nothing_is_changed(tab: Tab) -> None:
     tab.tune()
     tab.page.locator("#fm-seed textarea").fill("minus one")
-    tab.page.wait_for_timeout(200)  # faster than any person: the page has not taken it in yet
+    tab.taken()
     tab.send("Hello")
     expect(tab.page.locator(".fm-notice")).to_contain_text("Seed must be a whole number")
     expect(tab.box).to_have_value("Hello")
     tab.page.locator("#fm-seed textarea").fill("7")
-    tab.page.wait_for_timeout(200)
+    tab.taken()
     tab.box.press("Enter")
     tab.wait_idle(replies=1)
 
@@ -235,7 +278,7 @@ def test_same_seed_same_text(tab: Tab) -> None:
     tab.tune()
     tab.set_number("temperature", 1.5)
     tab.page.locator("#fm-seed textarea").fill("12345")
-    tab.page.wait_for_timeout(200)
+    tab.taken()
     replies = []
     for _ in range(2):
         tab.send("Hello")

@@ -60,6 +60,21 @@ def test_block_map_shows_gaps_and_redundancy() -> None:
     assert "4 blocks; nobody serves block 3" in html
 
 
+def test_map_says_in_words_which_node_cannot_be_spared() -> None:
+    """Redundancy was a darker green, which nobody can read."""
+
+    def said(*spans: Span) -> str:
+        nodes = tuple(
+            NodeInfo(f"n{i}", span, NodeState.ONLINE, 1.0) for i, span in enumerate(spans)
+        )
+        return block_map(SwarmSnapshot("x", 4, nodes))
+
+    assert "Every block is served once: no node can be spared." in said(Span(0, 4))
+    assert "at least 2 times: any node can be spared" in said(Span(0, 4), Span(0, 4))
+    assert "Only one node serves blocks 1 to 3." in said(Span(0, 4), Span(0, 1))
+    assert "spared" not in said(Span(0, 3)), "there is a gap: that is what matters"
+
+
 def test_gap_says_what_would_fill_it() -> None:
     """A page that only waits tells nobody what is missing."""
     node = NodeInfo("a", Span(0, 3), NodeState.ONLINE, 1.0, version="0.1.0")

@@ -29,7 +29,7 @@ async def store() -> AsyncIterator[ChatStore]:
 async def http(store: ChatStore) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     web.add_routes(app, store)
-    ui.mount(app, ui.build(store, ui.PageOptions("Fake")))
+    ui.mount(app, store, ui.PageOptions("Fake"))
     guard = Guard(app, head=web.HEAD, body=web.BODY)
     transport = httpx.ASGITransport(app=guard)
     async with httpx.AsyncClient(transport=transport, base_url=HOME) as client:
