@@ -38,12 +38,19 @@ def headline(backend: Backend) -> tuple[str, str]:
     return f"{words.count(len(snapshot.online), 'node')}, all blocks served", "good"
 
 
-def block_map(snapshot: SwarmSnapshot, routes: Collection[Route] = (), *, join: str = "") -> Markup:
+def block_map(
+    snapshot: SwarmSnapshot,
+    routes: Collection[Route] = (),
+    *,
+    join: str = "",
+    trouble: bool = False,
+) -> Markup:
     """The model's blocks as a row of cells, and a bar per node below it.
 
     Args:
         routes: of the viewer's running replies; the nodes they use are marked.
         join: the command that adds a node to this swarm, to copy.
+        trouble: a node is known to have gone that the swarm has not noticed yet.
     """
     if not snapshot.num_blocks:
         return Markup('<p class="fm-quiet">No model is known yet.</p>')
@@ -56,7 +63,8 @@ def block_map(snapshot: SwarmSnapshot, routes: Collection[Route] = (), *, join: 
     if more > 0:
         rows += Markup('<li class="fm-quiet">and {} more</li>').format(words.count(more, "node"))
     rows = Markup('<ul class="fm-nodes">{}</ul>').format(rows)
-    return _cells(snapshot) + _spare(snapshot) + rows + _wanted(snapshot, join) + _join(join)
+    spare = Markup("") if trouble else _spare(snapshot)
+    return _cells(snapshot) + spare + rows + _wanted(snapshot, join) + _join(join)
 
 
 def _cells(snapshot: SwarmSnapshot) -> Markup:
@@ -88,7 +96,7 @@ def _spare(snapshot: SwarmSnapshot) -> Markup:
         start = replicas.index(1)
         end = next((b for b in range(start, len(replicas)) if replicas[b] > 1), len(replicas))
         text = f"Only one node serves {words.blocks(Span(start, end))}."
-    return Markup('<p class="fm-quiet">{}</p>').format(text)
+    return Markup('<p class="fm-spare">{}</p>').format(text)
 
 
 def _wanted(snapshot: SwarmSnapshot, join: str) -> Markup:

@@ -61,7 +61,9 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
         route = mine.view.route if mine is not None and mine.running else None
         html = ""
         if (snapshot := backend.snapshot) is not None:
-            html = block_map(snapshot, [route] if route else [], join=backend.join)
+            routes = [route] if route else []
+            lost = bool(backend.trouble)
+            html = block_map(snapshot, routes, join=backend.join, trouble=lost)
         return {
             "text": text,
             "tone": tone,
