@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -116,7 +115,8 @@ def test_people_are_spread_and_stay(front: Front) -> None:
 def test_a_chat_survives_its_replica_and_goes_on(front: Front, browser: Browser) -> None:
     """Prevents a chat from ending with its replica: SIGKILL in mid-reply, and the text is there."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    tab = Tab(context, App(subprocess.Popen(["true"], text=True), front.url, Path()))
+    either = front.replicas[front.ports[0]].process  # a tab asks only for the address
+    tab = Tab(context, App(either, front.url, Path()))
     tab.send("What is a node?")
     tab.wait_idle(replies=1)
     answer = tab.bots[0]
