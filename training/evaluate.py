@@ -64,6 +64,10 @@ def load_cases(folder: Path = CASES) -> list[Case]:
         *(Case("refusals", (m,), ("refusal",)) for (m,) in _rows(folder / "refusals.txt")),
         *(Case("memory", _turns(m), tuple(w.split(";"))) for m, w in _rows(folder / "memory.tsv")),
         *(Case(skill, (m,), (w,)) for skill, m, w in _rows(folder / "skills.tsv")),
+        *(
+            Case(f"fresh {group}", _turns(m), tuple(re.split("[/;]", w)))
+            for group, m, w in _rows(folder / "fresh.tsv")
+        ),
     ]  # fmt: skip
 
 
@@ -109,7 +113,14 @@ def nearest(reply: str) -> tuple[str, float]:
 def is_right(case: Case, reply: str) -> bool:
     """Whether the reply is what the case asks for."""
     match case.group:
-        case "intents" | "newer intents" | "followups" | "refusals":
+        case (
+            "intents"
+            | "newer intents"
+            | "fresh intents"
+            | "followups"
+            | "refusals"
+            | "fresh refusals"
+        ):
             intent, score = nearest(reply)
             wanted = {w.removeprefix("repeat_last:") for w in case.wanted}
             return intent in wanted and score >= NEAR

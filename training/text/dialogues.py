@@ -10,6 +10,7 @@ from pathlib import Path
 
 from training.text import memory, refusals, skills
 from training.text.concepts import CONCEPTS
+from training.text.extras import EXTRAS
 from training.text.howtos import HOWTOS
 from training.text.knobs import KNOBS
 from training.text.memory import Fact
@@ -18,6 +19,7 @@ from training.text.phrasings import PHRASINGS, SMALL_TALK_PHRASINGS
 from training.text.social import SMALL_TALK
 from training.text.topic import Topic
 from training.text.troubles import TROUBLES
+from training.text.voices import VOICES
 from training.text.wordings import WORDINGS
 
 Message = dict[str, str]  # {"role": ..., "content": ...}, as chat templates take it
@@ -25,11 +27,46 @@ Message = dict[str, str]  # {"role": ..., "content": ...}, as chat templates tak
 TOPICS: tuple[Topic, ...] = tuple(
     replace(
         topic,
-        asks=(*topic.asks, *PHRASINGS.get(topic.name, ()), *WORDINGS.get(topic.name, ())),
+        asks=(
+            *topic.asks,
+            *PHRASINGS.get(topic.name, ()),
+            *WORDINGS.get(topic.name, ()),
+            *VOICES.get(topic.name, ()),
+        ),
     )
-    for topic in (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES)
+    for topic in (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES, *EXTRAS)
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
+# Subjects that people put in more ways than others, or that are easily taken for a neighbour.
+_MORE_OFTEN = frozenset(
+    [
+        "my_chats",
+        "export_chat",
+        "presets",
+        "system_prompt",
+        "status_line",
+        "bad_reply",
+        "cut_off",
+        "slow_reply",
+        "choose_model",
+        "add_model",
+        "start_app",
+        "about_model",
+        "requirements",
+        "what_app",
+        "what_farmesh",
+        "missing_node",
+        "change_host",
+        "sign_in",
+        "gpu_node",
+        "language",
+        "keyboard",
+        "text_only",
+        "containers",
+        "looks",
+    ]
+)
+WEIGHTS = [1.7 if topic.name in _MORE_OFTEN else 1.0 for topic in TOPICS]
 FIXED_ANSWERS: frozenset[str] = frozenset(
     [text for t in TOPICS for text in (t.answer, t.more, t.simple, t.why) if text]
     + [answer for talk in SMALL_TALK for answer in talk.answers]
@@ -39,7 +76,7 @@ CASES = Path(__file__).parent.parent / "cases"
 # Where the messages stand that are never trained on. Retired ones are not scored any more, since the
 # text came to hold the same words, or nearly; they stay here so that dialogue number n stays the same.
 HELD_OUT = {
-    "intents.tsv": 1, "intents_newer.tsv": 1, "skills.tsv": 1, "refusals.txt": 0, "retired.txt": 0
+    "intents.tsv": 1, "intents_newer.tsv": 1, "fresh.tsv": 1, "skills.tsv": 1, "refusals.txt": 0, "retired.txt": 0
 }  # fmt: skip
 
 _THING = (
@@ -186,7 +223,7 @@ def explain(chat: Chat) -> None:
     rng, topic = chat.rng, chat.topic
     if topic is not None and rng.random() < 0.45 and _follow_up(chat, topic):
         return
-    topic = rng.choice(TOPICS)
+    topic = rng.choices(TOPICS, WEIGHTS)[0]
     if chat.say(typed(rng, reworded(rng, question(rng, topic))), topic.answer):
         chat.topic = topic
 
@@ -232,7 +269,7 @@ def refuse(chat: Chat) -> None:
 
 def skill(chat: Chat) -> None:
     make = chat.rng.choices(
-        (skills.repeat, skills.spell, skills.add_up, skills.compare), (2.0, 2.5, 5.0, 1.4)
+        (skills.repeat, skills.spell, skills.add_up, skills.compare), (2.5, 3.0, 3.0, 2.5)
     )[0]
     chat.say(*make(chat.rng))
 
@@ -240,6 +277,11 @@ def skill(chat: Chat) -> None:
 def tell(chat: Chat) -> None:
     """The person tells one to four facts in a message."""
     rng = chat.rng
+    if rng.random() < 0.16:
+        template, facts = memory.introduction(rng)
+        if len({fact.key for fact in facts}) == len(facts):
+            _store(chat, typed(rng, template, frame=0.15).format(*facts), facts)
+            return
     count = rng.choices((1, 2, 3, 4), (7, 3, 2, 0.6))[0]
     make = (
         rng.choice((memory.pet, memory.relative, memory.favourite)) if rng.random() < 0.25 else None
@@ -340,6 +382,17 @@ def recall(chat: Chat) -> None:
         chat.say(_asked(rng, fact), fact.missing)
 
 
+def later(chat: Chat) -> None:
+    """Something is told, other things are talked about, and then it is asked for."""
+    tell(chat)
+    for _ in range(chat.rng.choices((1, 2, 3, 4, 6), (4, 4, 3, 2, 1))[0]):
+        chat.last_fact = None
+        chat.rng.choice((explain, explain, explain, small_talk, skill, refuse))(chat)
+    chat.topic = chat.last_fact = None
+    for _ in range(chat.rng.choice((1, 1, 2))):
+        recall(chat)
+
+
 def _asked(rng: random.Random, fact: Fact) -> str:
     return fact.fill(typed(rng, rng.choice(fact.asked), frame=0.25))
 
@@ -352,21 +405,23 @@ TURNS = {
     "tell": tell,
     "change": change,
     "recall": recall,
+    "later": later,
 }
 SHORT = {1: 60, 2: 14, 3: 10, 4: 8, 6: 5, 8: 2, 12: 1}  # turns, and how often
 LONG = {2: 22, 3: 22, 4: 18, 5: 12, 6: 10, 8: 8, 12: 4, 18: 2}
 # What a dialogue is about decides how often each kind of turn comes, and how long it is.
 Mood = tuple[float, dict[str, float], dict[int, float]]
 MOODS: tuple[Mood, ...] = (
-    (7.0, {"explain": 9, "small_talk": 1.2, "refuse": 2.5}, SHORT),
+    (8.0, {"explain": 9, "small_talk": 1.2, "refuse": 2.5}, SHORT),
     (0.5, {"explain": 9, "small_talk": 1, "refuse": 1}, LONG),
     (2.2, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}, LONG),
     (2.2, {"tell": 3, "change": 0.5, "recall": 6}, LONG),
     (5.0, {"skill": 5, "explain": 0.5, "refuse": 0.5}, SHORT),
-    (3.5, {"refuse": 5, "explain": 2, "small_talk": 0.5}, SHORT),
+    (4.0, {"refuse": 5, "explain": 2, "small_talk": 0.5}, SHORT),
     (1.5, {"small_talk": 5, "explain": 1}, SHORT),
     (1.0, {"explain": 1}, {2: 5, 3: 3}),
     (2.0, {"tell": 1, "recall": 1.5}, {2: 6, 3: 3}),
+    (1.6, {"later": 1}, {1: 1}),
 )  # fmt: skip
 
 

@@ -149,7 +149,7 @@ HOWTOS: tuple[Topic, ...] = (
     Topic(
         "choose_model",
         f"Start the app with another model: `{f.APP} --model NAME`. The names stand in "
-        f"`{f.MODELS_FILE}`.",
+        f"`{f.MODELS_FILE}`; with several, you can also pick one at the top of the page.",
         "A larger model knows far more than I do, but its blocks must be served by nodes with "
         "enough memory.",
         simple="Stop the app and start it again with `--model` and the model's name.",
@@ -469,8 +469,8 @@ HOWTOS: tuple[Topic, ...] = (
         "share_link",
         f"Start the app with `{f.APP} --share`. It asks Gradio for a public link and prints it, "
         "or says plainly when none can be had.",
-        "Such a link lasts up to a week, and anybody who has it can use your chat while the app "
-        "runs.",
+        "Such a link lasts up to a week and works while the app runs. Give it only to people whom "
+        "you want in your chat page.",
         simple="Start the app with `--share` and send the printed link to your friend.",
         why="With a link, others can try your chat without installing anything.",
         things=("--share", "the share flag", "a share link", "the public link", "a shared link"),
@@ -547,10 +547,11 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "openai_api",
-        "Set your tool's base URL to the page's address with `/v1`, if your version has the "
-        f"OpenAI-compatible API. Every version has the Gradio endpoint `{f.API_NAME}`.",
-        f"In Python, `{f.API_CLIENT}` talks to the Gradio endpoint and can stream the reply.",
-        simple="Try `/v1` after the page's address; the Gradio endpoint always works.",
+        "Yes: set your tool's base URL to the page's address with `/v1`. Chat, completions and "
+        "streams work as with OpenAI; the model's name is its name in the catalogue.",
+        f"Any key will do unless keys are asked for. `{f.API_CLIENT}` and the Gradio endpoint "
+        f"`{f.API_NAME}` are there as well.",
+        simple="Give your tool the page's address with `/v1` at its end.",
         why="Many tools speak that interface already.",
         things=("/v1", "the openai api", "the v1 endpoint"),
         actions=("use the openai client", "use openai tools with it", "call /v1"),

@@ -110,6 +110,9 @@ def name(rng: random.Random) -> Fact:
             "what do people call me", "i forgot my name, what is it", "can you tell me who i am",
             "so what's my name", "tell me what i am called", "you know my name, right", "you still know my name?",
             "what name did i tell you", "how did i introduce myself", "do you recall my name", "who did i say i am",
+            "hey, who am i again", "you still have my name?", "what was i called again", "my name please", "is my name still in your head",
+            "have you kept my name", "and what about my name", "test: my name?", "which name is mine", "what did i tell you my name is",
+            "just to check, what's my name", "i told you my name, what is it", "guess who i am", "so you know my name?", "how do i call myself",
             "what was my name again", "by what name do i go", "now what is my name", "ok and who am i",
         ),
         "my name",
@@ -364,7 +367,8 @@ def _owned(rng: random.Random, owner: str, value: str, *, can_have: bool) -> Fac
         "do you still know the name of my {r}", "and what's my {r} called", "what is my {r} named",
         "what's the name of my {r} again", "remind me of my {r}'s name", "and my {r}'s name",
         "what did i name my {r}", "which name did i give my {r}", "can you tell me my {r}'s name", "my {r}, what's the name",
-        "how did i say my {r} is called", "what was my {r} called", "do you recall the name of my {r}", "name my {r}",
+        "how did i say my {r} is called", "my {r}, how is it called", "you know my {r}, what's the name", "tell me what my {r} is called",
+        "what do we call my {r}", "which name does my {r} have", "i told you about my {r}, the name?", "what was my {r} called", "do you recall the name of my {r}", "name my {r}",
         "what's my {r} named again", "so what's the name of my {r}", "my {r} has which name",
     ]  # fmt: skip
     if owner in w.PEOPLE:
@@ -465,7 +469,7 @@ def told_thing(rng: random.Random) -> Fact:
             "what {r} did i ask you to remember", "do you still know the {r}", "what was that {r}",
             "which {r} should you remember", "can you tell me the {r} again", "recall the {r}",
             "what {r} did i give you", "do you have the {r}", "remind me of the {r}", "say the {r}",
-            "what {r} should you keep", "now the {r} please", "do you recall the {r}", "and what was the {r}",
+            "what {r} should you keep", "the {r} again?", "i forgot the {r}", "what {r} did i mention", "now the {r} please", "do you recall the {r}", "and what was the {r}",
             "which {r} was it", "can you repeat the {r}", "give me the {r} again", "so what was the {r}",
         ),
         "the {r}",
@@ -558,6 +562,76 @@ def random_fact(rng: random.Random) -> Fact:
     makers, weights = zip(*FAMILIES, strict=True)
     make: Callable[[random.Random], Fact] = rng.choices(makers, weights)[0]
     return make(rng)
+
+
+def _colour(rng: random.Random) -> Fact:
+    return next(fact for fact in iter(lambda: favourite(rng), None) if fact.about == "colour")
+
+
+# Several facts in one sentence; {0.value} and {0.about} are of the first fact, and so on.
+_Maker = Callable[[random.Random], Fact]
+_INTRODUCTIONS: tuple[tuple[tuple[_Maker, ...], tuple[str, ...]], ...] = (
+    ((name, origin), (
+        "i'm {0.value} from {1.value}", "my name is {0.value} and i'm from {1.value}", "{0.value} from {1.value} here",
+        "i am {0.value}, i come from {1.value}", "greetings from {1.value}, i'm {0.value}", "call me {0.value}, i'm from {1.value}",
+    )),
+    ((name, home), (
+        "i'm {0.value} and i live in {1.value}", "my name is {0.value}, i live in {1.value}", "{0.value} here, living in {1.value}",
+        "i'm {0.value}, home is {1.value}", "i live in {1.value} and my name is {0.value}", "they call me {0.value} here in {1.value}",
+    )),
+    ((name, job), (
+        "i'm {0.value}, {1.about} {1.value}", "my name is {0.value} and i work as {1.about} {1.value}",
+        "i'm {1.about} {1.value} named {0.value}", "{0.value}, {1.value} by profession", "i'm {0.value} and i'm {1.about} {1.value}",
+    )),
+    ((name, age), (
+        "i'm {0.value}, {1.value} years old", "my name is {0.value} and i'm {1.value}", "{0.value}, {1.value}",
+        "i'm {0.value} and i just turned {1.value}", "i'm {1.value} years old and my name is {0.value}",
+    )),
+    ((name, pet), (
+        "i'm {0.value} and this is my {1.about} {1.value}", "my name is {0.value} and i have a {1.about} called {1.value}",
+        "i'm {0.value}, my {1.about} is {1.value}", "{0.value} and my {1.about} {1.value} say hello",
+        "my {1.about} is called {1.value}, i'm {0.value}",
+    )),
+    ((name, relative), (
+        "i'm {0.value} and my {1.about} is called {1.value}", "{0.value} is my name, {1.value} is my {1.about}",
+        "my {1.about} {1.value} and me, {0.value}, want to try this", "i'm {0.value}, and {1.value} is my {1.about}",
+    )),
+    ((home, pet), (
+        "my {1.about} {1.value} and i share a flat in {0.value}", "i live in {0.value} and have a {1.about}, {1.value}",
+        "we live in {0.value}, me and my {1.about} {1.value}",
+    )),
+    ((home, job), (
+        "i work as {1.about} {1.value} in {0.value} where i live", "i live in {0.value} and i'm {1.about} {1.value}",
+        "i'm {1.about} {1.value} living in {0.value}",
+    )),
+    ((name, _colour, pet), (
+        "i'm {0.value}. i like {1.value}. my {2.about} is {2.value}", "my name is {0.value}, i love the colour {1.value} and my {2.about} is called {2.value}",
+        "{0.value} here, fan of the colour {1.value}, owner of a {2.about} called {2.value}",
+    )),
+    ((name, home, pet), (
+        "i'm {0.value}, i live in {1.value} and my {2.about} is called {2.value}", "{0.value} from the middle of {1.value}, with a {2.about} named {2.value}",
+        "my name is {0.value}. i live in {1.value}. my {2.about} is {2.value}", "i have a {2.about} called {2.value}, i'm {0.value}, and {1.value} is where i live",
+    )),
+    ((name, job, home), (
+        "i'm {0.value}, {1.about} {1.value} in {2.value}", "my name is {0.value}, i'm {1.about} {1.value} and i live in {2.value}",
+    )),
+    ((name, favourite, hobby), (
+        "i'm {0.value}, my favourite {1.about} is {1.value} and my hobby is {2.value}", "my name is {0.value}. the {1.about} i like best is {1.value}. for fun i do {2.value}",
+    )),
+    ((relative, pet), (
+        "my {0.about} is {0.value} and our {1.about} is {1.value}", "my {0.about} {0.value} has a {1.about}, no wait, i have it: {1.value}",
+    )),
+    ((favourite, favourite), (
+        "my favourite {0.about} is {0.value} and my favourite {1.about} is {1.value}", "best {0.about}: {0.value}, best {1.about}: {1.value}",
+        "i like {0.value} as {0.about} and {1.value} as {1.about}",
+    )),
+)  # fmt: skip
+
+
+def introduction(rng: random.Random) -> tuple[str, list[Fact]]:
+    """A sentence that tells several facts, as a template, and the facts."""
+    makers, templates = rng.choice(_INTRODUCTIONS)
+    return rng.choice(templates), [make(rng) for make in makers]
 
 
 EVERYTHING_ASKED = (

@@ -3,6 +3,7 @@
 
 import random
 
+from training.text import beyond
 from training.text.words import invented_word
 
 ANSWERS = (
@@ -331,7 +332,9 @@ def _about_the_world(rng: random.Random) -> str:
 def refusal_message(rng: random.Random) -> str:
     """A message from outside the guide's field."""
     kind = rng.random()
-    if rng.random() < 0.3:
+    if rng.random() < 0.35:
+        return beyond.message(rng)
+    if rng.random() < 0.22:
         return _about_the_world(rng)
     if rng.random() < 0.06:
         top = rng.choice((12, 99, 999, 2030, 9999))

@@ -134,7 +134,7 @@ def repeat(rng: random.Random) -> tuple[str, str]:
 def phrase(rng: random.Random) -> str:
     """A few words, usual and invented, in no order that could be guessed."""
     count = rng.choice((1, 1, 2, 3, 3, 4, 5, 6, 7, 9, 12))
-    pools = (w.COMMON, w.FILLERS, w.NAMES, w.COLOURS, w.FOODS)
+    pools = (w.COMMON, w.EVERYDAY, w.EVERYDAY, w.FILLERS, w.NAMES, w.COLOURS, w.FOODS)
     picked = []
     for _ in range(count):
         draw = rng.random()
@@ -155,8 +155,8 @@ def phrase(rng: random.Random) -> str:
 
 def spell(rng: random.Random) -> tuple[str, str]:
     """A request to spell a word, and the reply."""
-    word = rng.choice(w.COMMON) if rng.random() < 0.45 else w.invented_word(rng)
-    if rng.random() < 0.15:
+    word = rng.choice((*w.COMMON, *w.EVERYDAY)) if rng.random() < 0.6 else w.invented_word(rng)
+    if rng.random() < 0.1:
         word = rng.choice((*w.NAMES, *w.ANIMALS, *w.COLOURS, *w.FOODS, *w.JOBS)).split()[0]
     if rng.random() < 0.1:
         word = word.capitalize()
@@ -189,7 +189,7 @@ def _figure(rng: random.Random, value: int) -> str:
 
 def compare(rng: random.Random) -> tuple[str, str]:
     """A question which of two numbers is larger, and the reply."""
-    top = rng.choice((10, 20, 50, 100, 100, 1000))
+    top = rng.choice((10, 20, 50, 100, 100, 100, 1000))
     a, b = rng.randint(0, top), rng.randint(0, top)
     if rng.random() < 0.1:
         b = int(str(a)[::-1])

@@ -121,6 +121,40 @@ teacher, farmer, kitchen, bedroom, coffee, sugar, butter, potato, tomato, carrot
 cherry, peach, computer, internet, keyboard, network, token, node, block, session, cache, model,
 elephant, giraffe, monkey, rabbit, spider, turtle, dragon, wizard, pirate, planet, purple, silver
 """)
+EVERYDAY = _split("""
+able, about, above, across, after, again, age, air, airport, alone, always, animal, answer, any, apart, arm, around, art, ask,
+away, back, bag, bank, base, bath, beach, bean, beard, beat, because, bed, bee, before, begin, behind, bell, below, belt, best,
+between, big, bill, bit, black, blood, blow, blue, board, boat, body, bone, born, both, bottom, bowl, box, boy, branch, break,
+breath, bring, broken, brown, brush, build, burn, bus, busy, buy, cake, call, camera, camp, card, care, carry, catch, center,
+chain, chance, change, cheap, cheese, chest, chicken, child, circle, class, clean, clear, climb, cloth, cold, color, come,
+common, cook, cool, copy, corn, corner, cost, cotton, count, country, course, cousin, cover, cream, cross, crowd, cry, cup,
+curtain, cut, daily, dance, danger, dark, date, day, dead, deep, degree, desk, dinner, dirty, dish, doubt, down, draw, dress,
+drink, drive, drop, dry, dust, early, earth, east, easy, edge, egg, eight, empty, end, engine, enough, every, exact, example,
+eye, face, fact, fair, fall, family, famous, far, farm, fast, fat, fear, feed, feel, fence, field, fifty, fill, film, final,
+find, finger, finish, first, flag, flat, floor, flour, flower, fly, follow, food, forest, forget, fork, forty, four, fox,
+free, fresh, friday, friend, front, fruit, full, funny, future, girl, give, glad, glove, goat, good, grass, gray, great,
+ground, group, grow, guess, guest, guide, guitar, hair, half, hall, happen, hard, hate, hear, heavy, height, help, hen, here,
+high, hill, hold, hole, holiday, home, honey, hope, hospital, hot, hotel, hour, hungry, hurry, husband, idea, inside,
+iron, joke, juice, just, keep, kind, king, kiss, knee, knife, know, lady, lake, lamp, land, language, large, last, late,
+laugh, law, lazy, lead, leaf, learn, leave, left, leg, lemon, lesson, level, library, lie, life, light, lip, list, listen,
+live, long, look, lost, loud, love, low, lucky, lunch, machine, main, make, man, many, map, market, match, meal, mean, meat,
+meet, melon, memory, message, metal, middle, mile, mind, minute, mix, money, month, mouse, mouth, move, museum, name, narrow,
+nature, near, neck, need, never, new, news, next, nice, night, nine, noise, north, nose, note, nothing, number, nurse, nut,
+office, often, oil, old, once, open, orange, order, other, outside, oven, over, owl, page, paint, pair, pan, park, part,
+party, pass, path, pay, pen, pepper, perfect, phone, photo, piano, picture, piece, pink, place, plan, plant, play, please,
+pocket, point, police, poor, post, pot, present, press, pretty, price, print, prize, proud, pull, pupil, push, queen,
+question, quilt, radio, reach, read, ready, real, red, repeat, reply, rest, rice, rich, ride, right, ring, rise, roof, room,
+root, rope, rose, round, rule, sad, safe, sail, salad, same, sauce, save, scarf, science, sea, season, seat, second, secret,
+seed, sell, send, serve, seven, shape, share, sharp, sheep, shelf, shine, shop, short, shoulder, shout, show, sick, side,
+sign, silly, simple, six, size, skin, skirt, sky, sleep, slow, small, smell, smile, smoke, snake, soap, soft, soil, soldier,
+solid, soon, sorry, soup, south, space, speak, speed, spell, spend, spicy, sport, square, stairs, stamp, stand, start,
+station, stay, steel, step, still, stop, storm, street, student, study, sun, sunday, sure, swarm, sweet, swim, table, tail,
+take, talk, tall, tape, taste, tea, team, tear, tell, ten, test, thank, thick, thin, think, thirsty, thumb, ticket, tidy,
+tie, time, tired, toe, together, tongue, tooth, top, touch, towel, tower, toy, travel, trip, truck, true, trust, truth, try,
+turn, twelve, twenty, twin, type, ugly, uncle, under, use, useful, van, very, village, visit, voice, wait, walk, wall, want,
+warm, wash, watch, wave, weak, wear, weather, week, weight, west, wet, wheel, where, white, wide, wife, wild, win, wine,
+wing, wise, wish, wolf, woman, wonder, wool, work, world, worm, worry, write, wrong, year, young, zebra, zero, zoo
+""")
 FILLERS = _split("""
 the, a, my, your, this, that, is, are, was, and, or, but, in, on, under, with, for, to, of, very, not,
 I, you, we, they, it, like, see, have, want, go, eat, run, jump, sing, every, all, some, no, two, three
