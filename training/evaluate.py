@@ -28,6 +28,7 @@ from training.text.social import SMALL_TALK
 
 NEAR = 0.85  # how alike a reply and a known answer must be, 0 to 1
 MAX_NEW_TOKENS = 160
+SIDE_BY_SIDE = 128  # dialogues played together
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +197,8 @@ def run_cases(
     torch.manual_seed(seed + zlib.crc32(repr(how).encode()))
     results: list[Result] = []
     waiting = sorted(cases, key=lambda case: len(case.turns))
-    for at in tqdm(range(0, len(waiting), 48), unit="batch", leave=False):
-        results += _play(speaker, waiting[at : at + 48], how)
+    for at in tqdm(range(0, len(waiting), SIDE_BY_SIDE), unit="batch", leave=False):
+        results += _play(speaker, waiting[at : at + SIDE_BY_SIDE], how)
     return results
 
 

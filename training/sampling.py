@@ -33,4 +33,4 @@ GRID = (
     Sampling(0.3),
     Sampling(0.8, min_p=0.1),
 )
-EVALUATED = (Sampling(0.0), DEFAULTS, DEFAULTS.at(0.8), Sampling(0.8))
+EVALUATED = (Sampling(0.0), DEFAULTS, Sampling(0.8))

@@ -73,7 +73,7 @@ def encode(
         role = tokenizer.convert_tokens_to_ids(f"<|{message['role']}|>")
         spoken = [*encoding.ids, end]
         if cut and message["content"] in FIXED_ANSWERS and cut.random() < 0.9:
-            spoken = spoken[: cut.randint(5, 14)]
+            spoken = spoken[: cut.randint(5, 12)]
         token_ids += [role, *spoken]
         is_guide = role == tokenizer.convert_tokens_to_ids(ASSISTANT)
         labels += [IGNORED, *(spoken if is_guide else [IGNORED] * len(spoken))]
@@ -257,7 +257,7 @@ class Run:
         torch.save(state, temporary)
         temporary.replace(self.checkpoint)
 
-    def train(self, save_every: int = 100) -> None:
+    def train(self, save_every: int = 40) -> None:
         """Go on to the last step; saves between pools, so that a resumed run sees each once."""
         bar = tqdm(total=self.steps, initial=self.step, unit="step", mininterval=5)
         last_saved = self.step

@@ -16,6 +16,7 @@ from training.text.knobs import KNOBS
 from training.text.memory import Fact
 from training.text.noise import reworded, typed
 from training.text.phrasings import PHRASINGS, SMALL_TALK_PHRASINGS
+from training.text.scenes import SCENES
 from training.text.social import SMALL_TALK
 from training.text.topic import Topic
 from training.text.troubles import TROUBLES
@@ -32,6 +33,7 @@ TOPICS: tuple[Topic, ...] = tuple(
             *PHRASINGS.get(topic.name, ()),
             *WORDINGS.get(topic.name, ()),
             *VOICES.get(topic.name, ()),
+            *SCENES.get(topic.name, ()),
         ),
     )
     for topic in (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES, *EXTRAS)
@@ -408,7 +410,7 @@ TURNS = {
     "later": later,
 }
 SHORT = {1: 60, 2: 14, 3: 10, 4: 8, 6: 5, 8: 2, 12: 1}  # turns, and how often
-LONG = {2: 22, 3: 22, 4: 18, 5: 12, 6: 10, 8: 8, 12: 4, 18: 2}
+LONG = {2: 22, 3: 22, 4: 18, 5: 12, 6: 10, 8: 7, 12: 2}
 # What a dialogue is about decides how often each kind of turn comes, and how long it is.
 Mood = tuple[float, dict[str, float], dict[int, float]]
 MOODS: tuple[Mood, ...] = (
