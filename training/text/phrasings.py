@@ -67,7 +67,7 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
         "what_bootstrap": """
             what is the first peer for; what's the bootstrap thing for; why does the swarm need a bootstrap peer; bootstrap meaning;
             what role has the bootstrap peer; explain the bootstrap peer; is the bootstrap a node; does the bootstrap peer serve blocks;
-            what is a bootstrap address good for; what happens if the bootstrap peer is gone; who is the bootstrap peer;
+            what happens if the bootstrap peer is gone; who is the bootstrap peer;
             what does bootstrapping mean here; how does the first contact with a swarm work""",
         "what_dht": """
             dht meaning; what does the dht store; who keeps the list of nodes; is there a central server; is there a list of nodes somewhere;
@@ -120,7 +120,7 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
             i checked out the code, now what do i type; how do i get everything up and running; how do i spin it up; run it how; what's needed to launch this;
             how can i make it run; how to get it working on my machine; which make target starts it; where do i click to start it; after cloning what do i do""",
         "stop_app": """
-            how do i end everything; how can i switch the whole thing off; i am finished, how do i close it; what do i press to stop it; how do i leave the program;
+            how do i end everything; how can i switch the whole thing off; i am finished, how do i close it; what do i press to stop it;
             how do i make the program end; how to close it; how can i stop the running app; how do i kill it; what's the key to quit; i want to close everything;
             what stops the app; how do i shut everything down; how to turn it off again; how do i get out of it; it is still running, how do i stop it;
             stop everything; how to end the process; the server should stop; how can the server be stopped; which shortcut closes the app; how to quit properly""",
@@ -356,7 +356,7 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
             is it mit; open source?; may i use the model in my product; what license is the model under; am i allowed to use it for work; can i build a product with it;
             legal terms?; which licence applies; can i fork it; can i publish changes; rights to use""",
         "about_model": """
-            what kind of model are you; how many parameters has this model; how many weights do you have; what's your size; what is your model called; what model do you use;
+            what kind of model are you; how many parameters has this model; what's your size; what is your model called; what model do you use;
             are you a small model; what ai is this; tell me about the model behind this; where does your knowledge come from; what did you learn from; who developed you;
             which neural network are you; are you claude; are you gemini; is this gpt; what data did you learn from; how long were you trained; how large are you;
             number of parameters; model size; which model answers me; what's the name of this model; how did they train you; are you based on llama;

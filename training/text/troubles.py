@@ -78,7 +78,6 @@ TROUBLES: tuple[Topic, ...] = (
             "fix slow replies",
         ),
         asks=(
-            "why is it slow",
             "it is slow",
             "it's very slow",
             "you are slow",
@@ -328,7 +327,6 @@ TROUBLES: tuple[Topic, ...] = (
             "are you chatgpt",
             "are you gpt",
             "are you llama",
-            "how many layers do you have",
             "what llm is this",
             "what is your architecture",
             "how smart are you",

@@ -37,7 +37,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
             a node says 4:8, what is that; the span of a node is what; span definition; what do they mean by span; what does 2:6 mean; how do i read 0:8; a range like 0:4, what is it;
             what is the range of blocks of a node called; explain spans; what does the span of node 2 mean; which blocks are in 4:8; is a span a range""",
         "what_session": """
-            the docs mention sessions, what is that; what is an inference session for; session definition; what is meant with a session; a session is what; how does a session work;
+            the docs mention sessions, what is that; session definition; what is meant with a session; a session is what; how does a session work;
             what happens when a session expires; does the session end when i close the tab; is a session a chat; why does my chat have a session; what do nodes keep in a session;
             what's the session thing; how long do nodes keep my session; explain inference sessions""",
         "what_kv_cache": """
@@ -149,15 +149,15 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "use_api": """
             how do i use you from python; can a program ask you things; calling it from code, how; how do i connect my script; what do i import to use it from python; can code talk to the chat;
             how do i query it with a script; what is the api called; how do programs use this; python api?; i want to use it in my own software; can it be used as a backend;
-            how to send a message with python; gradio api?; how do i use the endpoint; what's the name of the api endpoint; i am a developer, is there an api; how do i program against it""",
+            how to send a message with python; gradio api?; what's the name of the api endpoint; i am a developer, is there an api; how do i program against it""",
         "openai_api": """
             how do i use the openai client here; do tools for openai work with it; is there an api like openai's; does it have /v1/chat/completions; can i set the base url to this app;
-            i have a tool that speaks openai, can it use this; openai sdk?; is it compatible with chatgpt's api; how do i connect an openai tool; does it offer the openai protocol;
+            i have a tool that speaks openai, can it use this; openai sdk?; how do i connect an openai tool; does it offer the openai protocol;
             can i use litellm; which base url do i set; openai?; chat completions endpoint?""",
         "settings_where": """
             how do i change how the app behaves; where is everything configured; how is it configured; which file do i edit to change settings; where do i set things; settings?; configuration?;
             can i set things with variables; are there environment variables; how do i give my own config file; what is in default.toml; which file is the configuration in; where are the defaults;
-            how can i adjust the app; i want to change a setting of the app; is there a settings file; where do the options live; how do i configure farmesh chat; options?;
+            how can i adjust the app; i want to change a setting of the app; is there a settings file; how do i configure farmesh chat; options?;
             env variables for the settings?; what is the prefix of the variables""",
         "change_port": """
             the page should be at another port; i need another port; port 7860 is used already; how do i choose the port; can the port be changed; something runs on that port already;
@@ -214,13 +214,13 @@ WORDINGS: dict[str, tuple[str, ...]] = {
             can i change the system prompt; explain the system prompt; what is the system message; system message?; how do i tell the model who it is; where do instructions for the model go;
             can the model be told to be brief; how do i make the model always answer in french; is there a system prompt; default instructions; where do i write instructions""",
         "sampling": """
-            what do all these sliders do; what are the settings on the right; how is the next word picked; how do you choose words; what are the sampling options; explain the sampling settings;
+            what do all these sliders do; what are the settings on the right; how is the next word picked; how do you choose words; what are the sampling options;
             what can i set for the replies; which generation settings are there; explain all the controls; what are the sliders good for; how does the model choose a token;
             overview of the sampling settings; what is behind more; what are these knobs; what does sampling mean""",
         "temperature": """
             how does the temperature change the reply; what if i raise the temperature; what if i lower the temperature; what does the temperature do to your answers; temperature?; temp?;
             what is temperature 1; can you be more creative; how do i make you less random; what is a low temperature good for; the slider called temperature, what is it; temperature meaning;
-            why would i lower the temperature; what does zero temperature do; i want more surprising replies; i want safer replies; how do i make the replies more lively; explain temperature""",
+            why would i lower the temperature; i want more surprising replies; i want safer replies; how do i make the replies more lively; explain temperature""",
         "temperature_value": """
             which temperature do you like; what's a sensible temperature; what should the temperature be; what temperature is good for a small model; which value for the temperature;
             how high should the temperature be; recommended settings?; best settings for you; what settings work best with you; what's a good setting; which temperature suits you""",
@@ -228,7 +228,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
             what is top p for; top p?; how does top-p work; what if i lower top p; what does top p 0.8 do; explain the top p slider; top_p meaning; what does nucleus sampling mean;
             when should i change top p; what's the idea of top p; what is the effect of top-p; does top p make it safer; how do i turn top p off""",
         "top_k": """
-            what is top k for; top k?; how does top-k work; what if i lower top k; what does top k 20 do; explain the top k slider; top_k meaning; what does k mean in top k;
+            top k?; how does top-k work; what if i lower top k; what does top k 20 do; explain the top k slider; top_k meaning; what does k mean in top k;
             when should i change top k; what's the idea of top k; what is the effect of top-k; how do i turn top k off; how many tokens does top k keep""",
         "min_p": """
             what is min p for; min p?; how does min-p work; what if i raise min p; what does min p 0.1 do; explain the min p slider; min_p meaning; when should i use min p;
@@ -247,7 +247,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "max_new_tokens": """
             what is longest reply; the field longest reply, what does it do; how do i get longer replies; how do i get shorter replies; can you write more; can you write less; max tokens?;
             what limits the length of a reply; reply length?; how do i set the length; how do i allow longer answers; where is the limit of the reply set; answers should be shorter;
-            how many tokens may a reply have; what does max new tokens mean; the limit for replies, where is it; you write too little""",
+            how many tokens may a reply have; the limit for replies, where is it; you write too little""",
         "typical_p": """
             what is typical p for; typical p?; how does typical-p work; explain typical p; typical_p meaning; what does the typical p slider do; what is typical sampling good for;
             when do i use typical p; what does a low typical-p do""",
@@ -287,7 +287,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
             my space can't see my nodes; how do i connect a space to my swarm; why can't a space join my swarm; which ports does hugging face allow; the space won't connect to my machines;
             ports on spaces?; a space doesn't get through to my swarm; what port must a node have for a space; connection from a space fails; my nodes are not reachable from the space""",
         "privacy": """
-            does anybody read what i write; where do my messages go; is what i write kept to myself; are my chats private; who sees what i write; is my conversation private; private?; privacy?;
+            does anybody read what i write; where do my messages go; is what i write kept to myself; are my chats private; who sees what i write; private?; privacy?;
             does my data leave the computer; can others see what i write; do you pass on my data; do you collect data; is this chat safe; what do you do with my messages; is it anonymous;
             can i trust you with private things; do you remember me after this; will somebody read this; is my chat stored on a server; do you record this; data privacy?""",
         "public_privacy": """
@@ -307,7 +307,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
             can i use the guide model in my own app""",
         "about_model": """
             what are you running on; what is your name as a model; which llm am i talking to; which model writes these replies; are you a large model; how large is the model behind you;
-            tell me about yourself as a model; what kind of ai are you; what were you trained on; who is your maker; who built you; how did you learn; how many blocks do you have;
+            tell me about yourself as a model; what kind of ai are you; what were you trained on; who is your maker; who built you; how did you learn;
             are you an openai model; are you made by google; are you an llm; how much do you weigh in megabytes; what is the guide; how old are you; which company made you; your size?;
             is the guide a llama; what's your parameter count; what do i know about the model behind this""",
     }.items()
