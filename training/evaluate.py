@@ -252,10 +252,14 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--top-k", type=int, default=0)
     parser.add_argument("--min-p", type=float, default=0.0)
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="cases of groups whose name has this"
+    )
     parser.add_argument("--grid", action="store_true", help="compare many sampling settings")
     parser.add_argument("--failures", action="store_true", help="print every wrong reply")
     args = parser.parse_args()
-    speaker, cases = Speaker.load(args.model), load_cases()
+    speaker = Speaker.load(args.model)
+    cases = [case for case in load_cases() if args.only in case.group]
     if args.grid:
         compare(speaker, cases)
         return

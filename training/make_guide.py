@@ -8,6 +8,7 @@ Stopped in the middle, it goes on where it was.
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,40 +16,49 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from training.card import write_card
-from training.evaluate import Speaker, load_cases, run_cases, summary
+from training.evaluate import Case, Speaker, load_cases, run_cases, summary
 from training.sampling import EVALUATED
 from training.text.dialogues import dialogues
 from training.tokenizer import load_tokenizer, train_tokenizer
-from training.train import Plan, Run, export, plot_losses
+from training.train import Plan, Run, blended, export, plot_losses
 
 TOKENIZER_DIALOGUES = 20_000  # the tokenizer's own sample; apart from the training stream
 
 
-def get_tokenizer(folder: Path, seed: int, start: str = "") -> PreTrainedTokenizerFast:
+def get_tokenizer(
+    folder: Path, seed: int, start: str = "", sample: int = TOKENIZER_DIALOGUES
+) -> PreTrainedTokenizerFast:
     """The run's tokenizer; that of the guide it goes on from, else trained when it has none yet."""
     if start:
         return load_tokenizer(Path(start))
     if not (folder / "tokenizer.json").exists():
-        sample = islice(dialogues(-seed), TOKENIZER_DIALOGUES)
         texts = [
             message["content"] if message["role"] == "assistant" else " " + message["content"]
-            for messages in sample
+            for messages in islice(dialogues(-seed), sample)
             for message in messages
         ]
         train_tokenizer(texts).save_pretrained(folder)
     return load_tokenizer(folder)
 
 
-def make(work: Path, out: Path, plan: Plan, device: str) -> None:
-    """Run all the stages."""
-    tokenizer = get_tokenizer(work / "tokenizer", plan.seed, plan.start)
+def make(
+    work: Path,
+    out: Path,
+    plan: Plan,
+    device: str,
+    cases: Sequence[Case] | None = None,
+    sample: int = TOKENIZER_DIALOGUES,
+) -> None:
+    """Run all the stages; with other `cases`, the card is about those."""
+    tokenizer = get_tokenizer(work / "tokenizer", plan.seed, plan.start, sample)
     run = Run(work, tokenizer, plan, device)
     run.train()
-    export(run.model, tokenizer, out)
+    export(blended(run.model, plan), tokenizer, out)
     plot_losses(run.losses, work / "loss.svg")
     shutil.copy(work / "loss.svg", out / "loss.svg")
     speaker = Speaker.load(out)
-    tables = {how: summary(run_cases(speaker, load_cases(), how)) for how in EVALUATED}
+    cases = load_cases() if cases is None else cases
+    tables = {how: summary(run_cases(speaker, cases, how)) for how in EVALUATED}
     write_card(out, run, tables)
     print(f"written: {out}")
 
@@ -72,6 +82,7 @@ def command_line() -> argparse.ArgumentParser:
         ("decay", float, "share of the first cycle in which the learning rate falls"),
         ("lr", float, "highest learning rate"),
         ("seed", int, "of the weights and the dialogues"),
+        ("blend", float, "share of this run in the weights written; the rest is of --start"),
     ):
         usually = getattr(usual, name)
         parser.add_argument(f"--{name}", type=kind, default=usually, help=f"{text} ({usually})")
@@ -90,6 +101,7 @@ def main() -> None:
         lr=args.lr,
         seed=args.seed,
         start=args.start,
+        blend=args.blend,
     )
     make(args.work, args.out, plan, device)
 

@@ -10,7 +10,7 @@ import argparse
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Plan:
     cut: float = 0.8  # share of dialogues in which fixed answers are cut to their beginning
     seed: int = 7
     start: str = ""  # folder of an earlier guide to go on from; empty: from nothing
+    blend: float = 1.0  # share of this run in the weights that are written; the rest is the start's
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,11 @@ def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimize
 def _same_so_far(old: Plan, new: Plan, steps: int) -> bool:
     """Whether `new` would have done the same up to here.
 
-    A run may be made longer or shorter, and its learning rate fall later, until it falls.
+    A run may be made longer or shorter, and its learning rate fall later, until it falls. What
+    is blended when all is done may be chosen at any time.
     """
-    return replace(old, steps=new.steps, more=new.more, decay=new.decay) == new and all(
+    changed = replace(old, steps=new.steps, more=new.more, decay=new.decay, blend=new.blend)
+    return changed == new and all(
         learning_rate(old, step) == learning_rate(new, step) for step in range(steps)
     )
 
@@ -330,11 +333,23 @@ def plot_losses(losses: list[float], path: Path) -> None:
     )
 
 
-def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def blended(model: LlamaForCausalLM, plan: Plan) -> dict[str, Tensor]:
+    """The run's weights, moved back towards those it started from as far as the plan says.
+
+    A short run on new text forgets some of the old; half way between the two knows most of both.
+    """
+    weights = model.state_dict()
+    if not plan.start or plan.blend == 1.0:
+        return weights
+    earlier = LlamaForCausalLM.from_pretrained(plan.start, dtype=torch.float32).state_dict()
+    return {n: torch.lerp(earlier[n], w.cpu(), plan.blend) for n, w in weights.items()}
+
+
+def export(weights: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write what is shipped: weights in bf16, tokenizer, configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     shipped = new_model(tokenizer, 0)
-    shipped.load_state_dict(model.state_dict())
+    shipped.load_state_dict(dict(weights))
     shipped.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)
@@ -360,7 +375,7 @@ def main() -> None:
     run.train()
     plot_losses(run.losses, args.out / "loss.svg")
     if args.export:
-        export(run.model, run.tokenizer, args.export)
+        export(blended(run.model, plan), run.tokenizer, args.export)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 
 from training.card import command, origin
 from training.evaluate import Case, is_broken, is_right, load_cases
-from training.make_guide import command_line, get_tokenizer
+from training.make_guide import command_line, get_tokenizer, make
 from training.model import new_model
 from training.text.dialogues import BY_NAME, dialogues
 from training.text.refusals import ANSWERS
@@ -24,6 +24,7 @@ from training.train import (
     Run,
     batch_loss,
     batches,
+    blended,
     cpu_attention,
     encode,
     learning_rate,
@@ -122,6 +123,26 @@ def test_a_run_may_be_lengthened_until_its_rate_falls(tmp_path: Path) -> None:
         Run(tmp_path, tokenizer, replace(longer, seed=8), "cpu")
 
 
+def test_one_command_makes_all_files_from_nothing_and_again_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stages are else only run together at the end of hours; a slip there would cost them."""
+    monkeypatch.setattr("training.evaluate.MAX_NEW_TOKENS", 4)
+    cases = list({case.group: case for case in load_cases()}.values())
+    plan, work, out = Plan(steps=2, tokens=256, seed=3), tmp_path / "work", tmp_path / "out"
+    make(work, out, plan, "cpu", cases, sample=300)
+    assert {path.name for path in out.iterdir()} == {path.name for path in GUIDE.iterdir()}
+    assert "<polyline" in (out / "loss.svg").read_text("utf-8")
+    assert "This run: 2 steps" in (out / "README.md").read_text("utf-8")
+    assert AutoModelForCausalLM.from_pretrained(out).config.vocab_size >= len(load_tokenizer(out))
+    again = Run(tmp_path / "again", load_tokenizer(out), plan, "cpu")
+    again.train()
+    first = torch.load(work / "checkpoint.pt", weights_only=True)
+    assert again.losses == first["losses"]
+    for name, weight in again.model.state_dict().items():
+        assert torch.equal(weight, first["model"][name]), name
+
+
 def test_judge_wants_the_right_answer_nearly_word_for_word() -> None:
     case = Case("intents", ("what is a node",), ("what_node",))
     answer = BY_NAME["what_node"].answer
@@ -161,6 +182,20 @@ def test_a_run_goes_on_from_an_earlier_guide_or_from_nothing(tmp_path: Path) -> 
         assert torch.equal(onward.state_dict()[name], weight)
     name = "model.layers.0.mlp.up_proj.weight"
     assert not torch.equal(fresh.state_dict()[name], shipped.state_dict()[name])
+
+
+def test_a_blend_lies_between_the_start_and_the_run(tmp_path: Path) -> None:
+    """Weights of the start alone, or of the run alone, would be another model than the card's."""
+    plan = Plan(steps=1, tokens=256, start=str(GUIDE), blend=0.25)
+    run = Run(tmp_path, load_tokenizer(GUIDE), plan, "cpu")
+    before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
+    run.train()
+    name, after = "model.layers.3.mlp.up_proj.weight", run.model.state_dict()
+    mixed = blended(run.model, plan)[name]
+    assert not torch.equal(before[name], after[name])
+    torch.testing.assert_close(mixed, 0.75 * before[name] + 0.25 * after[name])
+    assert torch.equal(blended(run.model, replace(plan, blend=1.0))[name], after[name])
+    assert "25% of this run's" in origin(plan)
 
 
 def test_the_card_tells_of_every_run_behind_a_guide(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_facts_are_those_of_the_app() -> None:
 # Names of things in the page that answers mention, and where the page gets them from.
 PAGE_WORDS = {
     "chat/ui.py": ("Longest reply", "Stop at", "System prompt", "New chat", "Continue", "Save",
-                   "Forget", "Stop"),
+                   "Forget", "Stop", "Dark or light"),
     "chat/controls.py": ("Precise", "Balanced", "Lively", "Neutral", "Model's own"),
     "chat/assets/chats.js": ("Temporary", "Import", "Export Markdown", "Export JSON", "Rename",
                              "Search chats"),
@@ -163,6 +163,14 @@ PAGE_WORDS = {
 @pytest.mark.parametrize(("path", "word"), [(p, w) for p, ws in PAGE_WORDS.items() for w in ws])
 def test_the_page_has_what_answers_call_by_name(path: str, word: str) -> None:
     assert word in (ROOT / path).read_text("utf-8")
+
+
+def test_files_that_answers_send_people_to_are_there() -> None:
+    told = " ".join(TAUGHT)
+    named = set(re.findall(r"\bdocs/\w+\.md\b", told))
+    assert {"docs/deploy.md", "docs/operations.md"} <= named
+    for name in (*named, "Dockerfile", "compose.yaml"):
+        assert (ROOT / name).is_file(), name
 
 
 def _plain_question(topic: Topic) -> str:
