@@ -33,7 +33,7 @@ test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
-	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not machines and not clients and not space" $(ARGS)
+	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not netns and not machines and not clients and not space" $(ARGS)
 
 .PHONY: interop
 interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)
@@ -71,6 +71,16 @@ scaling: $(RUN_STAMP)  ## simulate swarms of 10 to 10,000 nodes; ARGS=--write ke
 .PHONY: soak
 soak: $(RUN_STAMP)  ## random people, programs and node failures for minutes; ARGS="--minutes 30"
 	$(PY) -m benchmarks.soak $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(DEV_STAMP)  ## damaged messages into every decoder; ARGS="--inputs 1000000 [--atheris]"
+	$(if $(findstring --atheris,$(ARGS)),@scripts/install_atheris.sh $(PY))
+	$(PY) -m scripts.fuzz $(ARGS)
+
+.PHONY: netns
+netns: $(DEV_STAMP)  ## a swarm over hosts with routers between them (root; Linux network namespaces)
+	@scripts/install_netns.sh
+	$(PY) -m pytest -m netns tests/netns $(ARGS)
 
 .PHONY: guide
 guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)

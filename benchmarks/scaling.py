@@ -26,7 +26,6 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks.machine import describe
 from benchmarks.plots import line_chart
@@ -42,7 +41,7 @@ from benchmarks.synthetic import (
     true_seconds,
 )
 from farmesh.core import NodeState, Span, SwarmSnapshot
-from farmesh.discovery import encode_record, merge_records
+from farmesh.discovery import Entry, encode_record, merge_records
 from farmesh.pings import choose_pings
 from farmesh.placement import better_span, block_throughputs
 from farmesh.routing import DEFAULT_RTT, RouteHints, RouteTable
@@ -140,13 +139,13 @@ def _snapshot(nodes: list[Node]) -> SwarmSnapshot:
 
 def _measure_times(result: Result, nodes: list[Node]) -> None:
     snapshot = _snapshot(nodes)
-    records: dict[int, dict[str, Any]] = {}
+    records: dict[int, dict[str, Entry]] = {}
     size = 0
     for info in snapshot.nodes:
         value = encode_record(info)
         size += len(info.span) * (len(pack(value)) + len(info.peer_id))
         for block in info.span:
-            records.setdefault(block, {})[info.peer_id] = value
+            records.setdefault(block, {})[info.peer_id] = Entry(value, 0.0)
     result.megabytes = size / 1e6
     table = RouteTable(snapshot)
     one = snapshot.nodes[0]

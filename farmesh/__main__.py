@@ -15,21 +15,22 @@ import contextlib
 import gc
 import json
 import logging
+import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 from farmesh import core
-from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
-from farmesh.core import NodeInfo, NodeState, SamplingParams, Span, SwarmSnapshot
-from farmesh.errors import ConfigError, FarMeshError, PeerUnreachable
+from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig, Relay
+from farmesh.core import NodeInfo, NodeState, PeerId, SamplingParams, Span, SwarmSnapshot
+from farmesh.errors import ConfigError, FarMeshError
 
 EXIT_GAPS, EXIT_LOST, EXIT_WRONG, EXIT_INTERRUPTED = 1, 1, 2, 130
 COMMANDS = ("bootstrap", "serve", "status", "generate")
@@ -39,6 +40,7 @@ Running = Coroutine[Any, Any, int]  # a command under way; its result is the exi
 _SHUTDOWN_SECONDS = 5.0  # for a clean end; then the process ends regardless
 _LOST_SECONDS = 1.0  # the same for a peer that nobody can reach any more
 _STATUS_JOIN_SECONDS = 10.0
+_CLOCK_SECONDS = 1.0  # of difference are worth a warning
 _MAP_COLUMNS = 48  # of the picture of a model's blocks
 
 _EXAMPLE_ADDRESS = "/ip4/127.0.0.1/tcp/31337/p2p/Qm…"
@@ -90,6 +92,14 @@ def _add_bootstrap(commands: Any) -> None:
     )
     _add_listening(parser)
     _add_peers(parser, "other bootstrap peers of the swarm to join; none: found a new swarm")
+    parser.add_argument(
+        "--no-relay",
+        action="store_const",
+        const=Relay.NEVER,
+        default=Relay.OFFER,
+        dest="relay",
+        help="do not carry traffic for nodes behind routers",
+    )
     _add_process(parser)
 
 
@@ -136,7 +146,15 @@ def _add_serve(commands: Any) -> None:
         help="serve only peers with these ids; default: everybody who reaches this node",
     )
     group.add_argument("--name", metavar="TEXT", help="shown to others beside this node")
-    _add_listening(parser)
+    _add_quotas(parser)
+    group = _add_listening(parser)
+    group.add_argument(
+        "--relay",
+        choices=["auto", "always", "never"],
+        default="auto",
+        help="be reached through the bootstrap peers: always, from behind a router or a firewall; "
+        "auto: when nobody gets in directly; never (%(default)s)",
+    )
     group = parser.add_argument_group("how to compute")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     group.add_argument(
@@ -161,7 +179,32 @@ def _add_serve(commands: Any) -> None:
         metavar="N",
         help="tokens of context held for all sessions together (%(default)s)",
     )
+    parser.add_argument(
+        "--update-period",
+        type=_positive,
+        default=int(NodeConfig(checkpoint="").update_period),
+        metavar="SECONDS",
+        help="between announcements; others forget a silent node after twice that (%(default)s)",
+    )
     _add_process(parser)
+
+
+def _add_quotas(parser: Any) -> None:
+    group = parser.add_argument_group("what one peer may take; a web app is one peer")
+    neutral = NodeConfig(checkpoint="")
+    for name, metavar, text in (
+        ("max_sessions_per_peer", "N", "sessions open at once"),
+        ("max_cache_tokens_per_peer", "N", "tokens held for it; 0: all that nobody else needs"),
+        ("max_queued_sessions_per_peer", "N", "sessions that wait for room in the KV cache"),
+        ("max_queued_bytes_per_peer", "BYTES", "activations that wait to be computed"),
+    ):
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=_natural,
+            default=getattr(neutral, name),
+            metavar=metavar,
+            help=f"{text} (%(default)s)",
+        )
 
 
 def _add_status(commands: Any) -> None:
@@ -213,10 +256,10 @@ def _add_generate(commands: Any) -> None:
     )
     neutral = SamplingParams()
     group = parser.add_argument_group("sampling", "how each next token is chosen")
-    for field, text in _SAMPLING.items():
-        default = getattr(neutral, field)
+    for name, text in _SAMPLING.items():
+        default = getattr(neutral, name)
         group.add_argument(
-            f"--{field.replace('_', '-')}",
+            f"--{name.replace('_', '-')}",
             type=type(default),
             default=default,
             metavar="N" if isinstance(default, int) else "X",
@@ -290,7 +333,7 @@ def _add_prefix(parser: Any) -> None:
     )
 
 
-def _add_listening(parser: Any) -> None:
+def _add_listening(parser: Any) -> Any:
     group = parser.add_argument_group("where to listen")
     group.add_argument(
         "--host",
@@ -325,6 +368,7 @@ def _add_listening(parser: Any) -> None:
         metavar="FILE",
         help="file to write this peer's addresses to, when it can be reached",
     )
+    return group
 
 
 def _add_process(parser: Any, *, stdin: bool = True) -> None:
@@ -372,6 +416,7 @@ def _bootstrap(arguments: argparse.Namespace) -> Running:
         announce=tuple(arguments.announce),
         identity_path=arguments.identity,
         initial_peers=tuple(arguments.peers),
+        relay=arguments.relay,
     )
     from farmesh.p2p import Bootstrap
 
@@ -397,6 +442,7 @@ def _serve(arguments: argparse.Namespace) -> Running:
         port=arguments.port,
         announce=tuple(arguments.announce),
         identity_path=arguments.identity,
+        relay=Relay(arguments.relay),
         public_name=arguments.name,
         device=arguments.device,
         dtype=arguments.dtype,
@@ -404,22 +450,32 @@ def _serve(arguments: argparse.Namespace) -> Running:
         adapters=tuple(arguments.adapters),
         threads=arguments.threads,
         cache_tokens=arguments.cache_tokens,
+        update_period=float(arguments.update_period),
+        max_sessions_per_peer=arguments.max_sessions_per_peer,
+        max_cache_tokens_per_peer=arguments.max_cache_tokens_per_peer,
+        max_queued_sessions_per_peer=arguments.max_queued_sessions_per_peer,
+        max_queued_bytes_per_peer=arguments.max_queued_bytes_per_peer,
         allowed_peers=tuple(arguments.allow),
     )
     from farmesh.hub import FetchBar
     from farmesh.node import FarNode
+    from farmesh.transport import first_of
 
     model = arguments.checkpoint + (f" --prefix {arguments.prefix}" if arguments.prefix else "")
 
     async def run() -> int:
-        # It may ask the hub: in a thread, so that Ctrl-C is heard meanwhile.
-        node = await asyncio.to_thread(FarNode, config, progress=FetchBar())
-        async with node:
-            what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
-            _settle()
-            _write_addresses(arguments.address_file, node.addresses)
-            _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
-            return await _until_lost(node.lost)
+        while True:
+            # It may ask the hub: in a thread, so that Ctrl-C is heard meanwhile.
+            node = await asyncio.to_thread(FarNode, config, progress=FetchBar())
+            async with node:
+                what = f"Serving blocks {node.info.span} of {arguments.checkpoint}"
+                _settle()
+                _write_addresses(arguments.address_file, node.addresses)
+                _say_ready(what, node.addresses, model, arguments.peers or node.addresses)
+                await first_of(node.lost, node.cut_off)
+                if node.lost.is_set():
+                    return await _until_lost(node.lost)
+            _note("No relay takes this node in any more; it joins the swarm anew.")
 
     return run()
 
@@ -460,14 +516,23 @@ def _status(arguments: argparse.Namespace) -> Running:
     prefix, num_blocks = _model_to_look_up(arguments)
 
     async def run() -> int:
-        snapshot = await _look_up(tuple(arguments.peers), prefix, num_blocks)
+        seen = await _look_up(tuple(arguments.peers), prefix, num_blocks)
         if arguments.json:
-            print(json.dumps(status_json(snapshot), indent=2, ensure_ascii=False))
+            print(json.dumps(status_json(seen), indent=2, ensure_ascii=False, allow_nan=False))
         else:
-            print(draw_status(snapshot))
-        return 0 if snapshot.is_complete else EXIT_GAPS
+            print(draw_status(seen))
+        return 0 if seen.snapshot.is_complete else EXIT_GAPS
 
     return run()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What ``status`` found out about a swarm."""
+
+    snapshot: SwarmSnapshot
+    clocks: Mapping[PeerId, float] = field(default_factory=dict)  # seconds that ours is ahead
+    bootstrap_peers: Mapping[PeerId, float | None] = field(default_factory=dict)  # their round trip
 
 
 def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
@@ -485,57 +550,77 @@ def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
     return arguments.prefix, arguments.num_blocks
 
 
-async def _look_up(peers: tuple[str, ...], prefix: str, num_blocks: int) -> SwarmSnapshot:
+async def _look_up(peers: tuple[str, ...], prefix: str, num_blocks: int) -> Seen:
     from farmesh.discovery import DHTDirectory
-    from farmesh.p2p import LibP2PTransport, Peer
+    from farmesh.p2p import LibP2PTransport, Peer, Probe, peer_id_of
 
     async with Peer(
         initial_peers=peers, client_mode=True, join_timeout=_STATUS_JOIN_SECONDS
     ) as peer:
         nodes = await DHTDirectory(peer.dht).lookup(prefix, num_blocks)
         transport = LibP2PTransport(peer)
+        probes: dict[PeerId, Probe] = {}
 
-        async def ping(node: NodeInfo) -> float | None:
-            with contextlib.suppress(PeerUnreachable, FarMeshError):
-                return await transport.ping(node.peer_id)
-            return None
+        async def probe(peer_id: PeerId) -> None:
+            with contextlib.suppress(FarMeshError):
+                probes[peer_id] = await transport.probe(peer_id)
 
-        rtts = await asyncio.gather(*map(ping, nodes))
-    return SwarmSnapshot(
-        prefix=prefix,
-        num_blocks=num_blocks,
-        nodes=nodes,
-        rtts={node.peer_id: rtt for node, rtt in zip(nodes, rtts, strict=True) if rtt is not None},
+        first = [peer_id_of(address) for address in peers]
+        await asyncio.gather(*map(probe, {*first, *(node.peer_id for node in nodes)}))
+    rtts = {peer_id: probe.rtt for peer_id, probe in probes.items()}
+    clocks = {peer_id: probe.clock_ahead for peer_id, probe in probes.items()}
+    return Seen(
+        SwarmSnapshot(prefix=prefix, num_blocks=num_blocks, nodes=nodes, rtts=rtts),
+        clocks={peer_id: ahead for peer_id, ahead in clocks.items() if ahead is not None},
+        bootstrap_peers={peer_id: rtts.get(peer_id) for peer_id in first},
     )
 
 
-def draw_status(snapshot: SwarmSnapshot) -> str:
+def draw_status(seen: Seen) -> str:
     """A table of nodes with a picture of the blocks each serves, then what is missing."""
+    snapshot = seen.snapshot
     served = sum(1 for count in snapshot.replicas if count)
     nodes = len(snapshot.online)
     by = "1 node" if nodes == 1 else f"{nodes} nodes"
     lines = [f"{snapshot.prefix}: {served} of {snapshot.num_blocks} blocks served by {by}."]
+    for peer_id, rtt in seen.bootstrap_peers.items():
+        lines.append(f"Bootstrap peer …{peer_id[-6:]}: {_milliseconds(rtt)}.")
     if snapshot.nodes:
-        head = ("node", "blocks", "", "state", "latency", "throughput", "version", "cache left")
-        lines += ["", *_table([head, *(_row(snapshot, node) for node in snapshot.nodes)])]
+        head = ("node", "blocks", "", "state", "latency", "reached", "throughput", "version")
+        rows = [_row(snapshot, node) for node in snapshot.nodes]
+        lines += ["", *_table([(*head, "cache left"), *rows])]
     for gap in snapshot.gaps:
         which = f"block {gap.start}" if len(gap) == 1 else f"blocks {gap}"
         lines.append(
             f"\nNobody serves {which}. Start a node with: "
             f"python -m farmesh serve CHECKPOINT --peers ADDR --blocks {gap}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_clock_warnings(seen)])
+
+
+def _clock_warnings(seen: Seen) -> Iterator[str]:
+    for peer_id, ahead in sorted(seen.clocks.items()):
+        if abs(ahead) >= _CLOCK_SECONDS:
+            where = "behind" if ahead > 0 else "ahead of"
+            yield (
+                f"\nThe clock of …{peer_id[-6:]} is {abs(ahead):.1f} seconds {where} this "
+                "machine's; peers that differ by more than 3 drop one another."
+            )
+
+
+def _milliseconds(rtt: float | None) -> str:
+    return "no answer" if rtt is None else f"{rtt * 1000:.1f} ms"
 
 
 def _row(snapshot: SwarmSnapshot, node: NodeInfo) -> tuple[str, ...]:
-    rtt = snapshot.rtts.get(node.peer_id)
     left = node.cached_tokens_left
     return (
         f"{node.public_name or 'unnamed'} …{node.peer_id[-6:]}",
         str(node.span),
         _picture(node.span, snapshot.num_blocks),
         node.state.name.lower(),
-        "no answer" if rtt is None else f"{rtt * 1000:.1f} ms",
+        _milliseconds(snapshot.rtts.get(node.peer_id)),
+        "via relay" if node.using_relay else "directly",
         f"{node.throughput:.0f}",
         node.version or "?",
         "?" if left is None else f"{left} tokens",
@@ -558,18 +643,23 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def status_json(snapshot: SwarmSnapshot) -> dict[str, Any]:
+def status_json(seen: Seen) -> dict[str, Any]:
     """The same facts for other programs."""
+    snapshot = seen.snapshot
     return {
         "prefix": snapshot.prefix,
         "num_blocks": snapshot.num_blocks,
         "complete": snapshot.is_complete,
         "gaps": [[gap.start, gap.end] for gap in snapshot.gaps],
-        "nodes": [_node_json(snapshot, node) for node in snapshot.nodes],
+        "bootstrap_peers": [
+            {"peer_id": peer_id, "rtt_seconds": rtt, "clock_ahead": seen.clocks.get(peer_id)}
+            for peer_id, rtt in seen.bootstrap_peers.items()
+        ],
+        "nodes": [_node_json(seen, node) for node in snapshot.nodes],
     }
 
 
-def _node_json(snapshot: SwarmSnapshot, node: NodeInfo) -> dict[str, Any]:
+def _node_json(seen: Seen, node: NodeInfo) -> dict[str, Any]:
     fields = asdict(node)
     span = fields.pop("span")
     return {
@@ -577,8 +667,13 @@ def _node_json(snapshot: SwarmSnapshot, node: NodeInfo) -> dict[str, Any]:
         "start_block": span["start"],
         "end_block": span["end"],
         "state": NodeState(node.state).name.lower(),
+        # A node that gets no answer from another says so with infinity, which JSON lacks.
+        "next_pings": {
+            peer_id: rtt if math.isfinite(rtt) else None for peer_id, rtt in node.next_pings.items()
+        },
         "extensions": sorted(node.extensions),
-        "rtt_seconds": snapshot.rtts.get(node.peer_id),
+        "rtt_seconds": seen.snapshot.rtts.get(node.peer_id),
+        "clock_ahead": seen.clocks.get(node.peer_id),
     }
 
 
@@ -587,7 +682,7 @@ def _node_json(snapshot: SwarmSnapshot, node: NodeInfo) -> dict[str, Any]:
 
 def _generate(arguments: argparse.Namespace) -> Running:
     sampling = SamplingParams(
-        **{field: getattr(arguments, field) for field in _SAMPLING},
+        **{name: getattr(arguments, name) for name in _SAMPLING},
         seed=arguments.seed,
         stop=tuple(arguments.stop),
     )

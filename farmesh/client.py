@@ -229,6 +229,9 @@ class FarMeshClient:
             nodes = await self._network.directory.lookup(self.prefix, self.num_blocks)
         except (TimeoutError, OSError) as error:
             raise SwarmUnreachable("The swarm's DHT does not answer.") from error
+        if not nodes:  # perhaps this peer is known to nobody: its bootstrap peers were away
+            with contextlib.suppress(TimeoutError, OSError):
+                await self._network.directory.rejoin()
         if self._adapter is not None:  # others would answer as the plain model
             nodes = tuple(node for node in nodes if self._adapter in node.adapters)
         if not nodes and self._snapshot.online and self._empty_looks < _EMPTY_LOOKS:
@@ -273,11 +276,12 @@ class FarMeshClient:
                     self._network, self._join_error = network, None
                     self._joined.set()
                     self._news()
-                    await run_until(self._keep_looking(), network.lost)
+                    await run_until(self._keep_looking(), network.whereabouts.lost)
                     logger.warning("The connection to the swarm was lost; joining again.")
             except SwarmUnreachable as error:
                 self._join_error = error
                 self._news()
+                await asyncio.sleep(_IMPATIENT_SECONDS)  # a wrong clock is noticed at once
             except FarMeshError as error:  # a setting that no retry mends
                 self._join_error = error
                 self._news()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from farmesh.core import Span
 from farmesh.errors import ConfigError
+
+
+class Relay(enum.StrEnum):
+    """Whether a peer is reached through others, or others through it."""
+
+    AUTO = "auto"  # through the bootstrap peers when libp2p finds that nobody gets in directly
+    ALWAYS = "always"  # through the bootstrap peers, from behind a router or a firewall
+    NEVER = "never"  # directly or not at all
+    OFFER = "offer"  # directly, and others through it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,7 @@ class NodeConfig:
     port: int = 0  # TCP port to listen on; 0: a free one
     announce: tuple[str, ...] = ()  # full addresses to announce instead of the listened one
     identity_path: Path | None = None  # private key file, made when missing; None: a new identity
+    relay: Relay = Relay.AUTO  # through the bootstrap peers: auto | always | never
     public_name: str | None = None  # shown to others beside the node
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     dtype: str = "auto"  # auto: float32 on CPUs, bfloat16 on GPUs
@@ -62,6 +73,9 @@ class NodeConfig:
     prefill_tokens_beside_decodes: int = 64  # most prefill tokens of a tick that also decodes
     max_sessions: int = 4096  # open at once, of all peers; each costs a stream and a task
     max_sessions_per_peer: int = 1024  # open at once, of one peer; a web app is one peer
+    max_cache_tokens_per_peer: int = 0  # tokens of one peer in the KV cache; 0: all that are free
+    max_queued_sessions_per_peer: int = 32  # sessions of one peer that may wait for cache
+    max_queued_bytes_per_peer: int = 256 * 2**20  # activations of one peer that wait their turn
     allowed_peers: tuple[str, ...] = ()  # peer ids that are served; empty: everybody
     max_queued_sessions: int = 64  # sessions that may wait for cache
     alloc_timeout: float = 10.0  # seconds that a session waits for cache when it names no limit
@@ -76,6 +90,17 @@ class NodeConfig:
             raise ConfigError(f"port must be between 0 and 65535, not {self.port}.")
         if self.cache_tokens < 1:
             raise ConfigError(f"cache_tokens must be at least 1, not {self.cache_tokens}.")
+        for name in _QUOTAS:
+            if getattr(self, name) < (name == "max_sessions_per_peer"):
+                raise ConfigError(f"{name} must not be {getattr(self, name)}.")
+
+
+_QUOTAS = (
+    "max_sessions_per_peer",
+    "max_cache_tokens_per_peer",
+    "max_queued_sessions_per_peer",
+    "max_queued_bytes_per_peer",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +112,4 @@ class BootstrapConfig:
     announce: tuple[str, ...] = ()  # full addresses to announce instead of the listened one
     identity_path: Path | None = None  # private key file, made when missing
     initial_peers: tuple[str, ...] = ()  # other bootstrap peers to join
+    relay: Relay = Relay.OFFER  # offer: carry traffic for nodes behind routers | never

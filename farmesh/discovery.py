@@ -12,11 +12,16 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from functools import lru_cache
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
 
 from hivemind.dht import DHTNode
+from hivemind.dht.protocol import DHTProtocol
+from hivemind.dht.storage import DictionaryDHTValue
+from hivemind.dht.validation import DHTRecord, RecordValidatorBase
 from hivemind.p2p import PeerID
-from hivemind.utils import get_dht_time
+from hivemind.utils import MSGPackSerializer, get_dht_time
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -33,7 +38,12 @@ from farmesh.wire import block_uid
 logger = logging.getLogger(__name__)
 
 MAX_BLOCKS = 4096  # of one model; bounds what a lookup asks for
-_MAX_NAME = 128
+_MAX_NAME = 128  # characters of any text in a record
+_MAX_ITEMS = 64  # of any list or map in a record
+_MAX_PEERS = 4096  # read per block
+_MAX_RECORD_BYTES = 16 * 2**10
+_MAX_SUBKEY_BYTES = 512
+_MAX_RECORD_SECONDS = 24 * 3600.0  # upstream's live for minutes
 _REGISTRY_KEYS = ("_farmesh.models", "_petals.models")  # dashboards of both brands
 
 
@@ -71,7 +81,7 @@ class _NodeRecord(BaseModel):
     @field_validator("adapters", "extensions", mode="before")
     @classmethod
     def _sequence(cls, value: Any) -> Any:
-        return tuple(value[:64]) if isinstance(value, list | tuple) else value
+        return tuple(value[:_MAX_ITEMS]) if isinstance(value, list | tuple) else value
 
 
 def encode_record(info: NodeInfo) -> tuple[int, float, dict[str, Any]]:
@@ -134,45 +144,63 @@ def decode_record(peer_id: PeerId, block: int, value: Any) -> NodeInfo | None:
         network_rps=record.network_rps,
         forward_rps=record.forward_rps,
         inference_rps=record.inference_rps,
-        adapters=record.adapters or (),
+        adapters=_names(record.adapters),
         torch_dtype=_name(record.torch_dtype),
         quant_type=_name(record.quant_type),
         using_relay=record.using_relay,
         cache_tokens_left=record.cache_tokens_left,
-        next_pings=record.next_pings or {},
-        extensions=frozenset(record.extensions or ()),
+        next_pings=dict(islice((record.next_pings or {}).items(), _MAX_ITEMS)),
+        extensions=frozenset(_names(record.extensions)),
     )
+
+
+def _names(texts: tuple[str, ...] | None) -> tuple[str, ...]:
+    return tuple(text for text in texts or () if len(text) <= _MAX_NAME and text.isprintable())
 
 
 def _name(text: str | None) -> str | None:
     return None if text is None else "".join(filter(str.isprintable, text))[:_MAX_NAME]
 
 
+class Entry(NamedTuple):
+    """One record as the DHT holds it."""
+
+    value: Any
+    expires: float  # absolute; a later one was written later
+
+
 def merge_records(
-    records: Mapping[int, Mapping[PeerId, Any]], num_blocks: int
+    records: Mapping[int, Mapping[PeerId, Entry]], num_blocks: int
 ) -> tuple[NodeInfo, ...]:
     """One entry per peer from the records of all blocks, in peer order.
 
-    A record that names its span counts for the whole span; of several, the one with the higher
-    state wins. Peers whose records name no span get the blocks that list them.
+    A record that names its span counts for the whole span. Of several the newest counts, and of
+    equally new ones the one with the higher state: a node that crashed and came back with other
+    blocks has left records of the old ones. Peers whose records name no span get the blocks that
+    list them.
     """
-    nodes: dict[PeerId, NodeInfo] = {}
+    newest: dict[PeerId, tuple[float, NodeInfo]] = {}
     for block in sorted(records):
-        for peer_id, value in sorted(records[block].items()):
-            known = nodes.get(peer_id)
-            if known is not None and block in known.span and known.state >= _state_of(value):
+        for peer_id, (value, expires) in sorted(records[block].items()):
+            known = newest.get(peer_id)
+            if (
+                known is not None
+                and (known[0], known[1].state) >= (expires, _state_of(value))
+                and (block in known[1].span or _names_span(value))
+            ):
                 continue  # says nothing new: reading it costs more than all the rest here
             info = decode_record(peer_id, block, value)
             if info is None:
                 logger.debug("dropped a malformed record of block %d", block)
                 continue
-            if known is not None and known.span.end == block and len(info.span) == 1:
-                info = _extended(known, info)
-            elif known is not None and known.state >= info.state:
+            if known is not None and not _names_span(value) and known[1].span.end == block:
+                info = replace(info, span=Span(known[1].span.start, block + 1))
+            elif known is not None and (known[0], known[1].state) >= (expires, info.state):
                 continue
-            nodes[peer_id] = info
+            newest[peer_id] = expires, info
     whole = Span(0, num_blocks)
-    return tuple(node for _, node in sorted(nodes.items()) if len(node.span.clip(whole)))
+    nodes = (node for _, (_, node) in sorted(newest.items()))
+    return tuple(node for node in nodes if len(node.span.clip(whole)))
 
 
 def _state_of(value: Any) -> int:
@@ -181,8 +209,80 @@ def _state_of(value: Any) -> int:
     return state if isinstance(state, int) else 0
 
 
-def _extended(known: NodeInfo, info: NodeInfo) -> NodeInfo:
-    return replace(known, span=Span(known.span.start, info.span.end))
+def _names_span(value: Any) -> bool:
+    extra = value[2] if isinstance(value, tuple | list) and len(value) > 2 else None
+    return (
+        isinstance(extra, Mapping)
+        and extra.get("start_block") is not None
+        and extra.get("end_block") is not None
+    )
+
+
+def entries_of(found: Any) -> dict[PeerId, Entry]:
+    """What the DHT found under one key, by peer; nothing when it is no block's."""
+    if found is None or not isinstance(found.value, Mapping):
+        return {}
+    return {
+        peer_id: Entry(entry.value, float(entry.expiration_time))
+        for peer_id, entry in islice(found.value.items(), _MAX_PEERS)
+        if isinstance(peer_id, str) and len(peer_id) <= _MAX_NAME
+    }
+
+
+class BoundedRecords(RecordValidatorBase):
+    """Which records this peer stores for others, and takes from them.
+
+    hivemind itself takes values of any size and type, kept for as long as their writer likes, and
+    a single one that cannot be read ends the whole lookup.
+    """
+
+    def validate(self, record: DHTRecord) -> bool:
+        return (
+            isinstance(record.value, bytes)
+            and len(record.value) <= _MAX_RECORD_BYTES
+            and len(record.subkey) <= _MAX_SUBKEY_BYTES
+            and isinstance(record.expiration_time, float)
+            and record.expiration_time <= get_dht_time() + _MAX_RECORD_SECONDS  # not for NaN
+            and isinstance(_unpacked(record.subkey), str | None)
+            and (_readable if len(record.value) <= _KEPT_BYTES else _is_readable)(record.value)
+        )
+
+    def protect(self, protocol: DHTProtocol) -> None:
+        """Where hivemind would refuse a block's records for one bad entry, drop that entry."""
+        protocol._validate_dictionary = self.keep_valid
+
+    def keep_valid(self, key: bytes, dictionary: DictionaryDHTValue) -> bool:
+        """Leave only valid entries in what another peer sent; there may be none."""
+        valid = [
+            (subkey, *entry)
+            for subkey, entry in islice(dictionary.data.items(), _MAX_PEERS)
+            if isinstance(subkey, str)
+            and self.validate(DHTRecord(key, MSGPackSerializer.dumps(subkey), *entry))
+        ]
+        dictionary.clear()
+        dictionary.maxsize, dictionary.latest_expiration_time = math.inf, -math.inf
+        with dictionary.freeze():
+            for subkey, value, expires in valid:
+                dictionary.store(subkey, value, expires)
+        return True
+
+
+_UNREADABLE = object()
+
+
+def _unpacked(data: bytes) -> Any:
+    try:
+        return MSGPackSerializer.loads(data)
+    except Exception:  # noqa: BLE001 - msgpack and its extension hooks raise many types
+        return _UNREADABLE
+
+
+def _is_readable(value: bytes) -> bool:
+    return _unpacked(value) is not _UNREADABLE
+
+
+_KEPT_BYTES = 2 * 2**10
+_readable = lru_cache(maxsize=16384)(_is_readable)  # a node's record is the same under each block
 
 
 class DHTDirectory:
@@ -221,16 +321,9 @@ class DHTDirectory:
         keys = {block_uid(prefix, block): block for block in blocks}
         async with asyncio.timeout(self._timeout):
             found = await self._dht.get_many(list(keys), sufficient_expiration_time=math.inf)
-        records: dict[int, dict[PeerId, Any]] = {}
-        for key, entry in found.items():
-            if entry is None or not isinstance(entry.value, Mapping):
-                continue
-            records[keys[str(key)]] = {
-                peer_id: subentry.value
-                for peer_id, subentry in entry.value.items()
-                if isinstance(peer_id, str) and len(peer_id) <= 128
-            }
-        return merge_records(records, num_blocks)
+        return merge_records(
+            {keys[str(key)]: entries_of(entry) for key, entry in found.items()}, num_blocks
+        )
 
     async def register_model(self, prefix: str, num_blocks: int, lifetime: float) -> None:
         if prefix.startswith("_"):

@@ -10,6 +10,7 @@ FarMeshError
 ├── InvalidSampling           a sampling value is out of range
 ├── SwarmError                the swarm cannot do what is asked of it
 │   ├── SwarmUnreachable      no bootstrap peer answers
+│   │   └── ClockSkew         this machine's clock is too far from the swarm's
 │   ├── MissingBlocks         nobody serves some blocks
 │   └── SwarmBusy             every node that could serve is full
 ├── SessionError
@@ -26,6 +27,7 @@ FarMeshError
     ├── PeerUnreachable       no stream to the peer could be opened
     ├── StreamBroken          the stream ended before its conversation did
     └── RemoteError           the peer answered with an error; ``code`` classifies it
+        └── QuotaExceeded     a node's refusal: the peer has all that one peer may have there
 """
 
 from __future__ import annotations
@@ -78,6 +80,19 @@ class SwarmError(FarMeshError):
 
 class SwarmUnreachable(SwarmError):
     """No bootstrap peer answers."""
+
+
+class ClockSkew(SwarmUnreachable):
+    """This machine's clock is too far from the swarm's: its peers would drop all it announces."""
+
+    def __init__(self, ahead: float, limit: float) -> None:
+        where = "ahead of" if ahead > 0 else "behind"
+        super().__init__(
+            f"This machine's clock is {abs(ahead):.1f} seconds {where} the swarm's; peers that "
+            f"differ by more than {limit:.0f} drop one another. Set the clock (for example with "
+            "timedatectl set-ntp true) and start again."
+        )
+        self.ahead = ahead
 
 
 class MissingBlocks(SwarmError):
@@ -171,3 +186,14 @@ class RemoteError(TransportError):
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class QuotaExceeded(RemoteError):
+    """What a node answers to a peer that has all it may have there; ``quota`` names of what.
+
+    It travels as a node that is busy: the same peer may ask again when it has given something back.
+    """
+
+    def __init__(self, quota: str, sentence: str) -> None:
+        super().__init__("busy", sentence)
+        self.quota = quota

@@ -18,7 +18,7 @@ from typing import Any
 from farmesh.core import NodeInfo, PeerId
 from farmesh.errors import PeerUnreachable, RemoteError, StreamBroken, SwarmUnreachable
 from farmesh.p2p import public_error
-from farmesh.transport import Network, NodeHandler, NodeStream
+from farmesh.transport import Direct, Network, NodeHandler, NodeStream
 from farmesh.wire import CODE_INVALID, Step, StepReply, parse_error
 
 
@@ -63,7 +63,7 @@ class InProcessSwarm:
             self._dead.discard(peer_id)
             try:
                 yield Network(
-                    _Transport(self, peer_id), _Directory(self), (f"/inprocess/{peer_id}",)
+                    _Transport(self, peer_id), _Directory(self), Direct((f"/inprocess/{peer_id}",))
                 )
             finally:
                 self.kill(peer_id)

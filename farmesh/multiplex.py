@@ -37,8 +37,12 @@ class Channel:
 
     def __init__(self, connection: SharedConnection, number: int) -> None:
         self.number = number
+        self.max_bytes = MAX_STREAM_BYTES  # of one message
         self.heard = False  # whether the other side has ever said something here
         self.parts: list[bytes] = []  # of a message on its way in
+        self.part_bytes = 0
+        self.held = 0  # bytes of parts and of messages that nobody has read yet
+        self.flooded = False  # by a message that is too long; what still comes is dropped
         self.outbox: deque[tuple[bytes, asyncio.Future[None] | None]] = deque()
         self.inbox: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self._connection = connection
@@ -50,13 +54,29 @@ class Channel:
     async def read(self) -> tuple[int, bytes]:
         """Kind (``MESSAGE`` or ``ERROR``) and payload of the next frame.
 
-        Raises: StreamBroken.
+        Raises:
+            StreamBroken: the stream ended.
+            ProtocolError: the other side sent a longer message than it may.
         """
         kind, payload = await self.inbox.get()
         if kind in (MESSAGE, ERROR):
+            self.free(len(payload))
             return kind, payload
         self.inbox.put_nowait((kind, payload))  # it stays ended
+        if self.flooded:
+            raise ProtocolError("a longer message than may be sent here")
         raise StreamBroken(_CLOSED)
+
+    def hold(self, size: int) -> None:
+        """So many bytes have come."""
+        self.held += size
+        self._connection.held += size
+
+    def free(self, size: int) -> None:
+        """So many bytes are somebody else's now."""
+        size = min(size, self.held)  # none are held after the end
+        self.held -= size
+        self._connection.held -= size
 
     async def write(self, kind: int, payload: bytes) -> None:
         """Queue a message; returns at once unless it is long or the connection congested.
@@ -103,7 +123,7 @@ class SharedConnection:
         self._newest = 0  # highest channel number seen
         self._ready: deque[Channel] = deque()  # channels with something to send, in turn
         self._pending = bytearray()  # an incomplete frame at the end of what was read
-        self._held = 0  # bytes of incomplete messages
+        self.held = 0  # bytes of messages that are incomplete or that nobody has read yet
         self._flushing = False
         self._draining: asyncio.Task[None] | None = None
         self.broken = False
@@ -126,7 +146,7 @@ class SharedConnection:
         """
         try:
             while data := await self._reader.read(_READ_BYTES):
-                self._feed(data)
+                self.feed(data)
         except OSError:
             pass
         finally:
@@ -155,7 +175,7 @@ class SharedConnection:
 
     # --- incoming -----------------------------------------------------------------------------
 
-    def _feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Take complete frames off the front of what was read so far."""
         buffer = bytes(self._pending) + data if self._pending else data
         self._pending.clear()
@@ -173,25 +193,46 @@ class SharedConnection:
 
     def _take(self, number: int, kind: int, payload: bytes) -> None:
         channel = self._channels.get(number) or self._accepted(number, kind)
-        if channel is None:
+        if channel is None or channel.flooded:
             return  # what a channel that ended here still gets
         channel.heard = True
+        channel.hold(len(payload))
+        if self.held > MAX_STREAM_BYTES:
+            raise ProtocolError("messages that are too long")
         if kind == PART:
             channel.parts.append(payload)
-            self._held += len(payload)
-            if self._held > MAX_STREAM_BYTES:
-                raise ProtocolError("messages that are too long")
+            channel.part_bytes += len(payload)
+            if channel.part_bytes > channel.max_bytes:
+                self._flooded(channel)
             return
         if channel.parts:
-            self._held -= sum(map(len, channel.parts))
             payload = b"".join((*channel.parts, payload))
             channel.parts.clear()
-        if channel.inbox.qsize() >= _MAX_WAITING:
+            channel.part_bytes = 0
+        if len(payload) > channel.max_bytes:
+            self._flooded(channel)
+            return
+        if channel.inbox.qsize() >= _MAX_WAITING:  # nobody reads: nobody would say why
             channel.abort()
             return
         channel.inbox.put_nowait((kind, payload))
         if kind in (END, ABORT):
             self._channels.pop(number, None)
+
+    @staticmethod
+    def _drop(channel: Channel) -> None:
+        """Nothing of what came is needed any more."""
+        channel.parts.clear()
+        channel.part_bytes = 0
+        channel.free(channel.held)
+
+    def _flooded(self, channel: Channel) -> None:
+        """A message is longer than it may be: its channel alone ends, and its reader says why."""
+        self._drop(channel)
+        channel.flooded = True
+        while not channel.inbox.empty():
+            channel.inbox.get_nowait()
+        channel.inbox.put_nowait((END, b""))
 
     def _accepted(self, number: int, kind: int) -> Channel | None:
         if self._accept is None or number <= self._newest or kind in (END, ABORT):
@@ -220,8 +261,7 @@ class SharedConnection:
     def leave(self, channel: Channel, kind: int) -> None:
         """A channel ends on this side: say so after what it has sent, and forget it."""
         if self._channels.pop(channel.number, None) is not None and not self.broken:
-            self._held -= sum(map(len, channel.parts))
-            channel.parts.clear()
+            self._drop(channel)
             self._queue(channel, kind, b"", None)
             if self.retired and not self._channels:
                 asyncio.get_running_loop().call_soon(self.close)  # after that goodbye

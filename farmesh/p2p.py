@@ -8,39 +8,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
+import math
+import re
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 from hivemind.dht import DHTNode
+from hivemind.dht.protocol import ValidationError
 from hivemind.p2p import P2P, P2PContext, P2PDaemonError, P2PHandlerError, PeerID
-from hivemind.proto import dht_pb2, p2pd_pb2, runtime_pb2
+from hivemind.proto import crypto_pb2, dht_pb2, p2pd_pb2, runtime_pb2
+from hivemind.utils import get_dht_time
 from hivemind.utils.multiaddr import Multiaddr
+from hivemind.utils.timed_storage import MAX_DHT_TIME_DISCREPANCY_SECONDS
 
-from farmesh.config import BootstrapConfig
+from farmesh.config import BootstrapConfig, Relay
 from farmesh.core import PeerId
-from farmesh.discovery import DHTDirectory
+from farmesh.discovery import BoundedRecords, DHTDirectory
 from farmesh.errors import (
+    ClockSkew,
     ConfigError,
     FarMeshError,
     PeerUnreachable,
     ProtocolError,
+    QuotaExceeded,
     RemoteError,
     StreamBroken,
     SwarmUnreachable,
 )
 from farmesh.multiplex import ERROR, MESSAGE, Channel, SharedConnection
-from farmesh.transport import Network, NodeHandler, NodeStream
+from farmesh.transport import Network, NodeHandler, NodeStream, PeerStream
 from farmesh.wire import (
     CODE_INTERNAL,
     CODE_INVALID,
     HANDLER_NAME,
-    MAX_STREAM_BYTES,
     Step,
     StepReply,
     decode_reply,
@@ -48,6 +57,7 @@ from farmesh.wire import (
     encode_reply,
     encode_step,
     error_text,
+    max_message_bytes,
     pack,
     parse_error,
     unpack_map,
@@ -61,6 +71,17 @@ _RPC_SHARED = f"{HANDLER_NAME}.rpc_shared"  # many inference streams in one; our
 _RPC_PUSH = f"{HANDLER_NAME}.rpc_push"
 _RPC_INFO = f"{HANDLER_NAME}.rpc_info"
 _CLOSE_SECONDS = 2.0  # for a peer to end its side of a stream that we closed
+_PROBE_SECONDS = 3.0
+_CLOCK_LOOK_SECONDS = 60.0
+_CLOCK_WARNING_SECONDS = 1.0
+_RELAY_LOOK_SECONDS = 2.0
+_RELAY_LOST_SECONDS = 60.0
+# What others may leave in this peer's part of the DHT; nodes of a large swarm need a tenth of it.
+_STORED_KEYS = 100_000
+_CACHED_RECORDS = 10_000
+# Open at once per peer, whether or not a session came of them (those have a limit of their own).
+_MAX_OWN_STREAMS = 2048
+_MAX_SHARED_STREAMS = 8
 _BROKEN = (ConnectionError, asyncio.IncompleteReadError, BrokenPipeError, OSError)
 
 
@@ -91,16 +112,21 @@ class Frames(Protocol):
 class OwnStream:
     """Frames on a libp2p stream of their own, as hivemind writes them."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, max_bytes: int
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._max_bytes = max_bytes  # of one frame
 
     async def read(self) -> tuple[int, bytes]:
         try:
             header = await self._reader.readexactly(_HEADER)
             kind, length = header[0], int.from_bytes(header[1:], "big")
-            if kind not in (MESSAGE, ERROR) or length > MAX_STREAM_BYTES:
+            if kind not in (MESSAGE, ERROR):
                 raise ProtocolError("a malformed frame")
+            if length > self._max_bytes:
+                raise ProtocolError(f"a message of {length} bytes exceeds {self._max_bytes}")
             return kind, await self._reader.readexactly(length)
         except _BROKEN as error:
             raise StreamBroken("the connection was closed") from error
@@ -131,9 +157,9 @@ class LibP2PNodeStream:
     async def receive(self) -> StepReply:
         kind, payload = await self._frames.read()
         if kind == ERROR:
-            raise RemoteError(*parse_error(_parse(p2pd_pb2.RPCError, payload).message))
+            raise RemoteError(*parse_error(parse_message(p2pd_pb2.RPCError, payload).message))
         return decode_reply(
-            _parse(runtime_pb2.ExpertResponse, payload), max_elements=self._max_elements
+            parse_message(runtime_pb2.ExpertResponse, payload), max_elements=self._max_elements
         )
 
     async def close(self) -> None:
@@ -162,7 +188,7 @@ class LibP2PPeerStream:
         kind, payload = await self.frames.read()
         if kind == ERROR:  # end of requests without the empty message
             return None
-        request = _parse(runtime_pb2.ExpertRequest, payload)
+        request = parse_message(runtime_pb2.ExpertRequest, payload)
         return decode_step(request, max_elements=self._max_elements)
 
     async def send(self, reply: StepReply) -> None:
@@ -172,13 +198,21 @@ class LibP2PPeerStream:
         await self.frames.write(ERROR, p2pd_pb2.RPCError(message=text).SerializeToString())
 
 
-def _parse(message_type: Any, payload: bytes) -> Any:
+def parse_message(message_type: Any, payload: bytes) -> Any:
     message = message_type()
     try:
         message.ParseFromString(payload)
     except DecodeError as error:
         raise ProtocolError("a malformed protobuf message") from error
     return message
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a ping tells of another peer."""
+
+    rtt: float  # seconds
+    clock_ahead: float | None  # seconds that this machine's clock is ahead of the peer's
 
 
 # --- One peer ---------------------------------------------------------------------------------
@@ -201,20 +235,29 @@ class Peer:
         announce: tuple[str, ...] = (),
         identity_path: Path | None = None,
         client_mode: bool = False,
+        relay: Relay = Relay.NEVER,
         join_timeout: float = 30.0,
     ) -> None:
+        if relay is Relay.ALWAYS and not initial_peers:
+            raise ConfigError(
+                "Only a peer that joins others (--peers) can be reached through them."
+            )
         self.initial_peers = initial_peers
         self._host = host
         self._port = port
-        self._announce = announce
+        # The daemon adds this peer's id by itself.
+        self._announce = tuple(re.sub(r"/p2p/\w+/?$", "", address) for address in announce)
         self._identity_path = identity_path
         self._client_mode = client_mode
+        self._relay = relay
         self._join_timeout = join_timeout
         self.p2p: P2P = None
         self.dht: DHTNode = None
         self.addresses: tuple[str, ...] = ()
         self.lost = asyncio.Event()  # the daemon ended by itself: nothing can be reached any more
-        self._watch: asyncio.Task[None] | None = None
+        self.relayed = asyncio.Event()  # others get here through a relay
+        self.cut_off = asyncio.Event()  # no relay takes this peer in any more: join anew
+        self._watches: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         state = "OPEN" if self.p2p is not None else "CLOSED"
@@ -227,6 +270,8 @@ class Peer:
     async def __aenter__(self) -> Peer:
         for address in (*self.initial_peers, *self._announce):
             check_address(address, needs_peer=address in self.initial_peers)
+        if self._identity_path is not None:
+            check_identity(self._identity_path)
         if self._port and not self._client_mode:
             check_port_is_free(self._host, self._port)
         deadline = time.monotonic() + self._join_timeout
@@ -235,7 +280,10 @@ class Peer:
             try:
                 await self._start()
                 return self
-            except (P2PDaemonError, RuntimeError) as error:
+            except ClockSkew:  # no retry mends it
+                await self.close()
+                raise
+            except (P2PDaemonError, RuntimeError, ValidationError) as error:
                 await self.close()
                 if not self.initial_peers:
                     raise ConfigError(f"The p2p daemon did not start: {error}") from error
@@ -254,23 +302,77 @@ class Peer:
             host_maddrs=[f"/{family}/{self._host}/tcp/{self._port}"],
             announce_maddrs=list(self._announce) or None,
             identity_path=str(self._identity_path) if self._identity_path else None,
-            dht_mode="client" if self._client_mode else "server",
-            auto_nat=False,
+            dht_mode="client" if self._client_mode or self._relay is Relay.ALWAYS else "server",
             nat_port_map=False,
-            use_relay=False,
             check_if_identity_free=False,
+            **self._reachability(),
         )
-        self.dht = await DHTNode.create(
-            p2p=self.p2p,
-            initial_peers=list(self.initial_peers) or None,
-            client_mode=self._client_mode,
-            # A node that just left is forgotten by its neighbours after one failed call.
-            blacklist_time=2.0,
-            num_workers=8,
-        )
-        self._watch = asyncio.create_task(self._watch_daemon(self.p2p), name="farmesh-p2pd")
-        maddrs = await self.p2p.get_visible_maddrs()
-        self.addresses = tuple(str(maddr) for maddr in maddrs)
+        records = BoundedRecords()
+        try:
+            self.dht = await DHTNode.create(
+                p2p=self.p2p,
+                initial_peers=list(self.initial_peers) or None,
+                client_mode=self._client_mode or self._relay is Relay.ALWAYS,
+                # A node that just left is forgotten by its neighbours after one failed call.
+                blacklist_time=2.0,
+                num_workers=8,
+                cache_size=_CACHED_RECORDS,
+                record_validator=records,
+            )
+        except ValidationError:  # the swarm did not let this peer in; nearly always for its clock
+            await self._check_clock()
+            raise
+        records.protect(self.dht.protocol)
+        self.dht.protocol.storage.maxsize = _STORED_KEYS
+        watches = [self._watch_daemon(self.p2p)]
+        if self._reachability().get("use_auto_relay"):
+            watches.append(self._watch_relays(self.p2p))
+        if self.initial_peers:
+            watches.append(self._watch_clock(self.p2p))
+        self._watches = [asyncio.create_task(watch, name="farmesh-p2pd") for watch in watches]
+        await self._learn_addresses(self.p2p)
+
+    async def _learn_addresses(self, p2p: P2P) -> None:
+        maddrs = await p2p.get_visible_maddrs(latest=True)
+        # Where others get in comes first: behind a router that is the way through a relay.
+        self.addresses = tuple(sorted(map(str, maddrs), key=lambda a: "/p2p-circuit" not in a))
+        relayed = any("/p2p-circuit" in address for address in self.addresses)
+        (self.relayed.set if relayed else self.relayed.clear)()
+
+    async def _check_clock(self) -> None:
+        """Raises: ClockSkew."""
+        for ahead in await measure_clocks(self.p2p, self.initial_peers):
+            if abs(ahead) > MAX_DHT_TIME_DISCREPANCY_SECONDS:
+                raise ClockSkew(ahead, MAX_DHT_TIME_DISCREPANCY_SECONDS)
+
+    def _reachability(self) -> dict[str, Any]:
+        """The daemon's options that decide how others get here, and whether through others.
+
+        A peer that knows itself to be public also relays for those that are not.
+        """
+        here_alone = is_loopback(self._host) and not self._announce
+        if here_alone and not self._client_mode and self._relay is not Relay.ALWAYS:
+            return {"auto_nat": False, "use_relay": False}
+        options: dict[str, Any] = {"auto_nat": False, "use_relay": True}  # may dial through others
+        match self._relay:
+            case Relay.OFFER:
+                return options | {"auto_nat": True, "force_reachability": "public"}
+            case Relay.ALWAYS:
+                return options | {
+                    "use_auto_relay": True,
+                    "trusted_relays": list(self.initial_peers),
+                    "force_reachability": "private",
+                }
+            case Relay.AUTO if self._announce or not self.initial_peers:
+                return options | {"auto_nat": True, "force_reachability": "public"}
+            case Relay.AUTO:
+                return options | {
+                    "auto_nat": True,
+                    "use_auto_relay": True,
+                    "trusted_relays": list(self.initial_peers),
+                }
+            case Relay.NEVER:
+                return options
 
     async def __aexit__(
         self,
@@ -286,9 +388,48 @@ class Peer:
             logger.error("The p2p daemon of this peer ended unexpectedly.")
             self.lost.set()
 
+    async def _watch_clock(self, p2p: P2P) -> None:
+        """Say so when this machine's clock drifts away from the swarm's."""
+        said = False
+        while True:
+            skews = await measure_clocks(p2p, self.initial_peers)
+            ahead = max(skews, key=abs, default=0.0)
+            if abs(ahead) >= _CLOCK_WARNING_SECONDS and not said:
+                logger.warning("%s", ClockSkew(ahead, MAX_DHT_TIME_DISCREPANCY_SECONDS))
+            said = abs(ahead) >= _CLOCK_WARNING_SECONDS
+            await asyncio.sleep(_CLOCK_LOOK_SECONDS)
+
+    async def _watch_relays(self, p2p: P2P) -> None:
+        """Keep knowing whether a relay takes this peer in.
+
+        libp2p leaves a relay alone for an hour once it was lost, even if it is back in a second.
+        When the bootstrap peers answer and no relay has taken this peer in for long, only a new
+        daemon helps.
+        """
+        missing_since: float | None = None
+        while True:
+            await asyncio.sleep(_RELAY_LOOK_SECONDS)
+            with contextlib.suppress(P2PDaemonError, OSError, ValueError):
+                before = self.relayed.is_set()
+                await self._learn_addresses(p2p)
+                if self.relayed.is_set():
+                    missing_since = None
+                elif before or missing_since is not None:
+                    missing_since = missing_since or time.monotonic()
+                    lost_for = time.monotonic() - missing_since
+                    if lost_for > _RELAY_LOST_SECONDS and await self._bootstrap_answers():
+                        self.cut_off.set()
+
+    async def _bootstrap_answers(self) -> bool:
+        dht = self.dht
+        known = [PeerID.from_base58(peer_id_of(address)) for address in self.initial_peers]
+        return dht is not None and any(
+            await asyncio.gather(*(dht.protocol.call_ping(peer) for peer in known))
+        )
+
     async def close(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         dht, self.dht = self.dht, None
         p2p, self.p2p = self.p2p, None
         if dht is not None:
@@ -296,6 +437,39 @@ class Peer:
                 await dht.shutdown()
         if p2p is not None:
             await p2p.shutdown()
+
+
+async def measure_clocks(p2p: P2P, addresses: tuple[str, ...]) -> list[float]:
+    """Seconds that this machine's clock is ahead of each peer that answers."""
+
+    async def measure(address: str) -> float | None:
+        peer_id = PeerID.from_base58(peer_id_of(address))
+        with contextlib.suppress(PeerUnreachable, RemoteError):
+            return (await _probe(p2p, peer_id, _PROBE_SECONDS)).clock_ahead
+        return None
+
+    skews = await asyncio.gather(*map(measure, addresses))
+    return [skew for skew in skews if skew is not None]
+
+
+async def _probe(p2p: P2P, peer_id: PeerID, seconds: float) -> Probe:
+    """Raises: PeerUnreachable, RemoteError."""
+    started, clock = time.perf_counter(), get_dht_time()
+    with _peer_errors():
+        async with asyncio.timeout(seconds):
+            answer = await p2p.call_protobuf_handler(
+                peer_id, "DHTProtocol.rpc_ping", dht_pb2.PingRequest(), dht_pb2.PingResponse
+            )
+    rtt = time.perf_counter() - started
+    ahead = clock + rtt / 2 - answer.dht_time
+    return Probe(rtt, ahead if answer.dht_time and math.isfinite(ahead) else None)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_address(address: str, *, needs_peer: bool) -> None:
@@ -309,6 +483,28 @@ def check_address(address: str, *, needs_peer: bool) -> None:
         ) from error
     if needs_peer and "p2p" not in protocols:
         raise ConfigError(f"{address!r} lacks the peer's id; an address looks like {example}.")
+    if not needs_peer and re.search(r"/(tcp|udp)/0(/|$)", address):
+        raise ConfigError(f"{address!r} names no port; an announced address needs the real one.")
+
+
+def check_identity(path: Path) -> None:
+    """Raises: ConfigError: there is no such folder, or the file holds no private key."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"There is no folder {path.parent} to keep the identity {path.name} in.")
+    try:
+        if path.exists():
+            key = crypto_pb2.PrivateKey.FromString(path.read_bytes())
+            if key.key_type == crypto_pb2.RSA:  # as hivemind makes them; the daemon takes others
+                PeerID.from_identity(path.read_bytes())
+    except Exception as error:  # parsers of protobuf and keys raise many types
+        raise ConfigError(
+            f"{path} is not a peer's identity; name another file, or one that does not exist yet."
+        ) from error
+
+
+def peer_id_of(address: str) -> PeerId:
+    """Whose address it is; of one through a relay, the last."""
+    return address.rpartition("/p2p/")[2]
 
 
 def check_port_is_free(host: str, port: int) -> None:
@@ -335,6 +531,7 @@ class Bootstrap:
             port=config.port,
             announce=config.announce,
             identity_path=config.identity_path,
+            relay=config.relay,
         )
 
     @property
@@ -383,7 +580,8 @@ class LibP2PTransport:
         if shared:
             frames = (await self._shared_connection(peer_id)).open()
         else:
-            frames = OwnStream(*await self._open(peer_id, _RPC_INFERENCE))
+            reader, writer = await self._open(peer_id, _RPC_INFERENCE)
+            frames = OwnStream(reader, writer, max_message_bytes(max_elements))
         return LibP2PNodeStream(frames, max_elements)
 
     async def _open(
@@ -431,16 +629,17 @@ class LibP2PTransport:
         return unpack_map(answer.serialized_info)
 
     async def ping(self, peer_id: PeerId) -> float:
+        return (await self.probe(peer_id)).rtt
+
+    async def probe(self, peer_id: PeerId) -> Probe:
         started = time.perf_counter()
         try:
-            await self._call(
-                peer_id, "DHTProtocol.rpc_ping", dht_pb2.PingRequest(), dht_pb2.PingResponse
-            )
+            return await _probe(self._peer.p2p, PeerID.from_base58(peer_id), self._connect_timeout)
         except PeerUnreachable as error:
             # A DHT client (behind a relay, say) has no such method; its "no" is a round trip too.
             if "not supported" not in str(error):
                 raise
-        return time.perf_counter() - started
+        return Probe(time.perf_counter() - started, None)
 
     async def _call(self, peer_id: PeerId, name: str, request: Any, answer: Any) -> Any:
         with _peer_errors():
@@ -452,19 +651,28 @@ class LibP2PTransport:
     async def serve(self, handler: NodeHandler) -> None:
         p2p = self._peer.p2p
 
+        own, many = StreamQuota(_MAX_OWN_STREAMS), StreamQuota(_MAX_SHARED_STREAMS)
+
         async def inference(info: Any, reader: Any, writer: Any) -> None:
-            await serve_stream(handler, info, OwnStream(reader, writer))
+            frames = OwnStream(reader, writer, max_message_bytes(handler.max_elements))
+            with own.one_more(info.peer_id) as allowed:
+                await serve_stream(handler if allowed else _REFUSED, info, frames)
 
         async def shared(info: Any, reader: Any, writer: Any) -> None:
             serving: set[asyncio.Task[None]] = set()
 
             def accept(channel: Channel) -> None:
+                channel.max_bytes = max_message_bytes(handler.max_elements)
                 task = asyncio.create_task(serve_stream(handler, info, channel))
                 serving.add(task)
                 task.add_done_callback(serving.discard)
 
-            await _run(SharedConnection(reader, writer, accept))
-            await asyncio.gather(*serving, return_exceptions=True)
+            with many.one_more(info.peer_id) as allowed:
+                if not allowed:
+                    writer.close()
+                    return
+                await _run(SharedConnection(reader, writer, accept))
+                await asyncio.gather(*serving, return_exceptions=True)
 
         async def push(
             request: runtime_pb2.ExpertRequest, context: P2PContext
@@ -485,6 +693,43 @@ class LibP2PTransport:
         await p2p.add_binary_stream_handler(_RPC_SHARED, shared)
         await p2p.add_protobuf_handler(_RPC_PUSH, _quiet(push), runtime_pb2.ExpertRequest)
         await p2p.add_protobuf_handler(_RPC_INFO, _quiet(info), runtime_pb2.ExpertUID)
+
+
+class StreamQuota:
+    """How many streams of a kind each peer has open; more than ``most`` are refused."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: Counter[PeerID] = Counter()
+
+    @contextlib.contextmanager
+    def one_more(self, peer_id: PeerID) -> Iterator[bool]:
+        """Whether the peer may have another one; counted for as long as the scope lasts."""
+        self._open[peer_id] += 1
+        try:
+            yield self._open[peer_id] <= self._most
+        finally:
+            self._open[peer_id] -= 1
+            if not self._open[peer_id]:
+                del self._open[peer_id]
+
+
+class _Refusal:
+    """Answers a stream that is one too many."""
+
+    max_elements = 0
+
+    async def inference(self, stream: PeerStream) -> None:
+        raise QuotaExceeded("streams", "this peer has too many streams open here; try again later")
+
+    async def push(self, peer_id: PeerId, step: Step) -> None:
+        """Streams alone are counted."""
+
+    async def info(self, peer_id: PeerId, uid: str) -> Mapping[str, Any]:
+        return {}
+
+
+_REFUSED = _Refusal()
 
 
 async def serve_stream(handler: NodeHandler, info: Any, frames: Frames) -> None:
@@ -579,10 +824,10 @@ def libp2p_network(
     @contextlib.asynccontextmanager
     async def join() -> AsyncIterator[Network]:
         async with Peer(**peer_options) as peer:
-            known = [PeerID.from_base58(Multiaddr(a)["p2p"]) for a in peer.initial_peers]
+            known = [PeerID.from_base58(peer_id_of(address)) for address in peer.initial_peers]
             transport = LibP2PTransport(peer, connect_timeout=connect_timeout)
             async with contextlib.aclosing(transport):
                 directory = DHTDirectory(peer.dht, known)
-                yield Network(transport, directory, peer.addresses, peer.lost)
+                yield Network(transport, directory, peer)
 
     return join

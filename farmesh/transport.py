@@ -126,14 +126,32 @@ class Directory(Protocol):
         """List the model for dashboards; a private prefix (leading ``_``) is not listed."""
 
 
+class Whereabouts(Protocol):
+    """Where others reach this peer, and how."""
+
+    addresses: tuple[str, ...]
+    lost: asyncio.Event  # set when the peer broke for good
+    relayed: asyncio.Event  # set while others get here through a relay
+    cut_off: asyncio.Event  # set when no relay takes this peer in any more
+
+
+@dataclass(slots=True)
+class Direct:
+    """The whereabouts of a peer that is reached directly."""
+
+    addresses: tuple[str, ...] = ()
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    relayed: asyncio.Event = field(default_factory=asyncio.Event)
+    cut_off: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A peer's place in a swarm: how it reaches others and how it finds them."""
+    """A peer's place in a swarm: how it reaches others, how it finds them, and they it."""
 
     transport: Transport
     directory: Directory
-    addresses: tuple[str, ...] = ()  # where others reach this peer
-    lost: asyncio.Event = field(default_factory=asyncio.Event)  # set when it broke for good
+    whereabouts: Whereabouts = field(default_factory=Direct)
 
 
 NetworkFactory = Callable[[], AbstractAsyncContextManager[Network]]
@@ -151,3 +169,13 @@ async def run_until(job: Coroutine[Any, Any, None], end: asyncio.Event) -> None:
             pending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await pending
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiters = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()

@@ -34,6 +34,7 @@ CHAIN_DELIMITER = " "
 MAX_UNARY_BYTES = 4 * 2**20  # the p2p daemon refuses unary messages above this
 PUSH_BYTES = 2 * 2**20  # activations of one prefill message, so that pushes always fit
 MAX_STREAM_BYTES = 256 * 2**20  # upstream sends whole prompts in one message; ours never do
+MAX_BESIDE_TENSORS = 2**20  # bytes of a message: uid, metadata, hypo_ids, protobuf's own
 MAX_METADATA_BYTES = 64 * 2**10
 MAX_UID_BYTES = 64 * 2**10
 MAX_TENSORS = 8
@@ -78,11 +79,14 @@ def error_text(code: str, sentence: str) -> str:
     return f"{_ERROR_MARK}{code}: {sentence}"
 
 
-def parse_error(text: str) -> tuple[str, str]:
+def parse_error(text: str | bytes) -> tuple[str, str]:
     """Code and sentence of a peer's error text; peers that send no code get ``"unknown"``.
 
     Except for what upstream's nodes say while others hold their KV cache: that is ``"busy"``.
+    Text that is not UTF-8 comes as bytes.
     """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
     mark = text.find(_ERROR_MARK)
     if mark < 0:
         return CODE_BUSY if _UPSTREAM_IS_FULL.search(text) else "unknown", text[:500]
@@ -229,7 +233,14 @@ _nesting = threading.local()
 _hivemind_hook = MSGPackSerializer._decode_ext_types
 
 
+_KNOWN_TYPES = frozenset({0x40, 0x50, 0x51})  # hivemind's tuple, dictionary, descriptor
+
+
 def _bounded_hook(code: int, data: bytes) -> Any:
+    if (
+        code not in _KNOWN_TYPES
+    ):  # hivemind would write a warning for each, as often as a peer likes
+        raise ProtocolError("a value of an unknown type")
     depth = getattr(_nesting, "depth", 0)
     if depth >= _MAX_NESTED:
         raise ProtocolError("values are nested too deeply")
@@ -330,8 +341,10 @@ def decode_tensor(message: runtime_pb2.Tensor, *, max_elements: int) -> torch.Te
     elements = math.prod(message.size)
     if elements > max_elements or max(message.size, default=0) > max_elements:
         raise ProtocolError(f"a tensor of {elements} elements exceeds {max_elements}")
-    if message.compression != runtime_pb2.CompressionType.NONE:
+    if message.compression in _COMPRESSED_BYTES:
         return _decompress(message, elements)
+    if message.compression != runtime_pb2.CompressionType.NONE:
+        raise ProtocolError("tensors compressed in that way are not accepted")
     dtype = _DTYPES[message.dtype]
     legacy = dtype is torch.bfloat16 and len(message.buffer) == 4 * elements
     item = 4 if legacy else dtype.itemsize
@@ -344,14 +357,26 @@ def decode_tensor(message: runtime_pb2.Tensor, *, max_elements: int) -> torch.Te
     return flat.to(dtype).reshape(tuple(message.size))
 
 
+# What hivemind's codecs write beside two bytes per element: per row (mean, deviation) in float32.
+_COMPRESSED_BYTES = {
+    runtime_pb2.CompressionType.FLOAT16: 0,
+    runtime_pb2.CompressionType.MEANSTD_16BIT: 8,
+}
+
+
 def _decompress(message: runtime_pb2.Tensor, elements: int) -> torch.Tensor:
+    if message.dtype not in ("float32", "float16"):  # the codecs write no others
+        raise ProtocolError(f"compressed tensors of dtype {message.dtype} are not accepted")
+    rows = math.prod(message.size[:-1])
+    if len(message.buffer) != 2 * elements + rows * _COMPRESSED_BYTES[message.compression]:
+        raise ProtocolError("a compressed tensor does not fit its shape")
     try:
         tensor = deserialize_torch_tensor(message)
     except Exception as error:  # codecs raise many types on bad bytes
         raise ProtocolError("a compressed tensor cannot be read") from error
     if not isinstance(tensor, torch.Tensor) or tensor.numel() != elements:
         raise ProtocolError("a compressed tensor does not fit its shape")
-    return tensor
+    return tensor.detach()  # a peer may have asked for gradients
 
 
 # --- Inference steps --------------------------------------------------------------------------
@@ -486,6 +511,11 @@ def decode_reply(response: runtime_pb2.ExpertResponse, *, max_elements: int) -> 
         compute_seconds=_seconds(metadata, "compute_seconds"),
         cache_tokens_left=_integer(metadata, "cache_tokens_left"),
     )
+
+
+def max_message_bytes(max_elements: int) -> int:
+    """The longest message that can hold a tensor of so many elements, and what goes with it."""
+    return min(MAX_STREAM_BYTES, 4 * max_elements + MAX_BESIDE_TENSORS)
 
 
 def is_dummy(tensor: torch.Tensor) -> bool:

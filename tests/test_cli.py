@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,25 +127,68 @@ def node(name: str, peer: str, span: Span, state: NodeState = NodeState.ONLINE) 
     )
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--announce", "/ip4/192.0.2.1/tcp/0"], "names no port"),
+        (["--announce", "192.0.2.1:80"], "is not a peer's address"),
+        (["--identity", "no/such/folder/x.id"], "There is no folder no/such/folder"),
+        (["--identity", "pyproject.toml"], "is not a peer's identity"),
+    ],
+)
+def test_a_wrong_address_or_identity_is_one_sentence(
+    flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug prevented: a traceback, or "no bootstrap peer answered", for a typing error."""
+    assert cli.main(["bootstrap", *flags]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert len(error.strip().splitlines()) == 1
+
+
 def test_status_shows_who_serves_what_and_what_is_missing() -> None:
     """Bug prevented: a swarm with a hole in it looks healthy."""
     snapshot = SwarmSnapshot(
         "guide-hf",
         8,
-        (node("A", "QmaaaaaaAAAAAA", Span(0, 4)), node("B", "QmbbbbbbBBBBBB", Span(5, 8))),
+        (
+            node("A", "QmaaaaaaAAAAAA", Span(0, 4)),
+            replace(
+                node("B", "QmbbbbbbBBBBBB", Span(5, 8)),
+                using_relay=True,
+                next_pings={"Qm": math.inf},
+            ),
+        ),
         {"QmaaaaaaAAAAAA": 0.0012},
     )
     start = "python -m farmesh serve CHECKPOINT --peers ADDR --blocks 4:5"
-    assert cli.draw_status(snapshot).splitlines() == [
+    apart = "peers that differ by more than 3 drop one another."
+    seen = cli.Seen(
+        snapshot,
+        clocks={"QmaaaaaaAAAAAA": 0.2, "QmbbbbbbBBBBBB": -2.4},
+        bootstrap_peers={"QmccccccCCCCCC": 0.01, "QmddddddDDDDDD": None},
+    )
+    lines = [line.replace("  cache left", "") for line in cli.draw_status(seen).splitlines()]
+    assert lines == [
         "guide-hf: 7 of 8 blocks served by 2 nodes.",
+        "Bootstrap peer …CCCCCC: 10.0 ms.",
+        "Bootstrap peer …DDDDDD: no answer.",
         "",
-        "node       blocks            state   latency    throughput  version  cache left",
-        "A …AAAAAA  0:4     ████····  online  1.2 ms     123         0.1      4 tokens",
-        "B …BBBBBB  5:8     ·····███  online  no answer  123         0.1      4 tokens",
+        "node       blocks            state   latency    reached    throughput  version",
+        "A …AAAAAA  0:4     ████····  online  1.2 ms     directly   123         0.1      4 tokens",
+        "B …BBBBBB  5:8     ·····███  online  no answer  via relay  123         0.1      4 tokens",
         "",
         f"Nobody serves block 4. Start a node with: {start}",
+        "",
+        f"The clock of …BBBBBB is 2.4 seconds ahead of this machine's; {apart}",
     ]
-    facts = json.loads(json.dumps(cli.status_json(snapshot)))
+    facts = json.loads(json.dumps(cli.status_json(seen), allow_nan=False))
+    assert facts["bootstrap_peers"][1] == {
+        "peer_id": "QmddddddDDDDDD",
+        "rtt_seconds": None,
+        "clock_ahead": None,
+    }
+    assert [n["next_pings"] for n in facts["nodes"]] == [{}, {"Qm": None}]
     assert facts["gaps"] == [[4, 5]]
     assert not facts["complete"]
     assert [n["start_block"] for n in facts["nodes"]] == [0, 5]
@@ -153,7 +198,7 @@ def test_status_shows_who_serves_what_and_what_is_missing() -> None:
 def test_a_tall_model_is_drawn_in_the_width_of_a_terminal() -> None:
     """Bug prevented: 126 blocks wrap over three lines; or a lone block at the end is not seen."""
     snapshot = SwarmSnapshot("tall", 126, (node("A", "QmAAAAAA", Span(125, 126)),))
-    row = next(line for line in cli.draw_status(snapshot).splitlines() if "█" in line)
+    row = next(line for line in cli.draw_status(cli.Seen(snapshot)).splitlines() if "█" in line)
     assert "·█" in row
     assert len(row) < 130
 

@@ -13,13 +13,16 @@ from farmesh.cli.upstream import add_network, ignore, network_flags
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m farmesh.cli.run_dht", description=__doc__)
     add_network(parser)
-    ignore(parser, ["--refresh_period"], ["--use_ipfs", "--use_relay", "--no_relay"])
+    parser.add_argument("--no_relay", action="store_true", help="carry no traffic for others")
+    ignore(parser, ["--refresh_period"], ["--use_ipfs", "--use_relay"])
     return parser
 
 
 def translate(argv: Sequence[str]) -> list[str]:
     """Upstream's arguments as those of ``python -m farmesh bootstrap``."""
-    return ["bootstrap", *network_flags(parser().parse_args(argv), public=False)]
+    arguments = parser().parse_args(argv)
+    relay = ["--no-relay"] if arguments.no_relay else []
+    return ["bootstrap", *relay, *network_flags(arguments, public=False)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

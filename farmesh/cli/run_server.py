@@ -33,12 +33,9 @@ _VALUES = [
     "--step_timeout",
     "--tensor_parallel_devices",
     "--throughput",
-    "--update_period",
 ]
 _SWITCHES = [
     "--dht_client_mode",
-    "--no_auto_relay",
-    "--no_relay",
     "--skip_reachability_check",
     "--use_auto_relay",
     "--use_relay",
@@ -61,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", help="branch, tag or commit on the hub")
     parser.add_argument("--cache_dir", help="where files from the hub are kept")
     parser.add_argument("--token", "--use_auth_token", help="token for the hub, as HF_TOKEN")
+    parser.add_argument("--update_period", type=float, help="seconds between announcements")
+    for flag in ("--no_auto_relay", "--no_relay"):
+        parser.add_argument(flag, dest="no_relay", action="store_true", help="take no relay")
     add_network(parser)
     ignore(parser, _VALUES, _SWITCHES)
     return parser
@@ -84,6 +84,8 @@ def translate(argv: Sequence[str]) -> list[str]:
         ("--cache-tokens", arguments.attn_cache_tokens),
         ("--device", arguments.device),
         ("--dtype", arguments.torch_dtype.removeprefix("torch.")),
+        ("--relay", "never" if arguments.no_relay else None),
+        ("--update-period", arguments.update_period and max(1, round(arguments.update_period))),
     ):
         if value is not None:
             flags += [flag, str(value)]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from farmesh.checkpoint import Checkpoint, resolve_device, resolve_dtype
-from farmesh.config import NodeConfig
+from farmesh.config import NodeConfig, Relay
 from farmesh.core import NodeInfo, NodeState, PeerId, Span
 from farmesh.errors import FarMeshError, RemoteError, TransportError
 from farmesh.hub import Progress
@@ -82,6 +82,7 @@ class FarNode:
             port=config.port,
             announce=config.announce,
             identity_path=config.identity_path,
+            relay=config.relay,
         )
         self._scope = contextlib.AsyncExitStack()
         self._serving = contextlib.AsyncExitStack()  # the service of the present span
@@ -100,19 +101,25 @@ class FarNode:
         """What this node announces, with the cache left at this moment."""
         if self._info is None:
             raise FarMeshError("The node has not joined a swarm yet.")
+        info = replace(self._info, using_relay=self._network.whereabouts.relayed.is_set())
         if self.service is None:
-            return self._info
-        return replace(self._info, cache_tokens_left=self.service.cache_tokens_left)
+            return info
+        return replace(info, cache_tokens_left=self.service.cache_tokens_left)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where others reach this node; usable as their ``initial_peers``."""
-        return self._network.addresses
+        return self._network.whereabouts.addresses
 
     @property
     def lost(self) -> asyncio.Event:
         """Set when the node broke for good (its daemon died) and its process should end."""
-        return self._network.lost
+        return self._network.whereabouts.lost
+
+    @property
+    def cut_off(self) -> asyncio.Event:
+        """Set when no relay takes this node in any more; only joining anew helps."""
+        return self._network.whereabouts.cut_off
 
     @property
     def _network(self) -> Network:
@@ -172,7 +179,13 @@ class FarNode:
         stack.load(_log_progress)
 
     async def _go_online(self) -> None:
-        """Announced only once calls are answered."""
+        """Announced only once calls are answered, and can arrive."""
+        if self.config.relay is Relay.ALWAYS and not self._network.whereabouts.relayed.is_set():
+            logger.warning(
+                "Waiting for a relay to take this node in; where fewer than four peers could, "
+                "this takes three minutes."
+            )
+            await self._network.whereabouts.relayed.wait()
         self._info = replace(self.info, state=NodeState.ONLINE)
         await self._announce()
 

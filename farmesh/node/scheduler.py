@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,11 +18,11 @@ from types import TracebackType
 
 import torch
 
-from farmesh.core import Span
-from farmesh.errors import RemoteError
+from farmesh.core import PeerId, Span
+from farmesh.errors import QuotaExceeded, RemoteError
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
-from farmesh.node.cache import Extent, KVCache, Move, OutOfPages
+from farmesh.node.cache import PAGE_TOKENS, Extent, KVCache, Move, OutOfPages
 from farmesh.node.session import NodeSession
 from farmesh.node.threads import ThreadPlan
 from farmesh.wire import CODE_BUSY, CODE_EVICTED, CODE_INTERNAL
@@ -163,6 +164,8 @@ class Scheduler:
         max_batch_tokens: int = 512,
         prefill_tokens_beside_decodes: int = 64,
         max_waiting: int = 64,
+        max_waiting_per_peer: int = 32,
+        max_tokens_per_peer: int = 0,
         threads: ThreadPlan | None = None,
     ) -> None:
         self._stack = stack
@@ -170,6 +173,8 @@ class Scheduler:
         self._max_batch_tokens = max_batch_tokens
         self._prefill_tokens = prefill_tokens_beside_decodes
         self._max_waiting = max_waiting
+        self._max_waiting_per_peer = max_waiting_per_peer
+        self._max_pages_per_peer = -(-max_tokens_per_peer // PAGE_TOKENS)  # 0: no limit
         self._works: list[Work] = []
         self._sessions: dict[int, NodeSession] = {}
         self._wakeup = asyncio.Event()
@@ -257,11 +262,15 @@ class Scheduler:
             Superseded: cancelled by a newer epoch; the session holds what had been computed.
             RemoteError: ``busy``, no cache came free within ``alloc_timeout`` seconds, or
                 ``evicted``, the session's pages went to an older one.
+            QuotaExceeded: the session's peer waits for cache, or holds it, as much as one may.
         """
         if self._task is None or self._task.done():
             raise RemoteError(CODE_INTERNAL, "the node met an internal error")
-        waiting = sum(1 for work in self._works if work.session.starved)
-        if waiting >= self._max_waiting:
+        starved = [work.session.peer_id for work in self._works if work.session.starved]
+        if starved.count(session.peer_id) >= self._max_waiting_per_peer:
+            sentence = "too many sessions of this peer wait for cache here; try again later"
+            raise QuotaExceeded("queue", sentence)
+        if len(starved) >= self._max_waiting:
             raise RemoteError(CODE_BUSY, "the node's queue for cache is full; try again later")
         work = Work(
             session,
@@ -339,8 +348,7 @@ class Scheduler:
                 item.work.session.starved = True
                 self.full_at = now
                 if now > item.work.deadline:
-                    busy = RemoteError(CODE_BUSY, "the node's cache is full; try again later")
-                    self._finish(item.work, busy)
+                    self._finish(item.work, self._no_cache(item))
         slices = [item for item in slices if not item.work.result.done()]
         for item in slices:
             if item.work.is_decode:
@@ -359,7 +367,8 @@ class Scheduler:
         )
 
     def _reserve(self, item: Slice, moves: list[Move]) -> None:
-        """Pages for one slice; idle sessions give way, oldest use first, then younger waiters.
+        """Pages for one slice; idle sessions give way, oldest use first, then younger waiters,
+        then the peer that holds most.
 
         Rows that grew before the cache ran out keep their pages (and their ``moves`` stand): the
         next try needs them.
@@ -368,6 +377,10 @@ class Scheduler:
             OutOfPages: nobody is left who should give way.
         """
         session = item.work.session
+        while self._over_quota(item):
+            mine = session.peer_id
+            if not (self._evict_idle(session, mine) or self._evict_younger(session, mine)):
+                raise OutOfPages
         while True:
             try:
                 for row in session.rows:
@@ -377,26 +390,87 @@ class Scheduler:
                 if not self._evict_for(session):
                     raise
 
+    def _over_quota(self, item: Slice) -> bool:
+        """Whether a slice would take its peer over what one peer may hold."""
+        if not self._max_pages_per_peer:
+            return False
+        session = item.work.session
+        needed = -(-(session.position + item.tokens) // PAGE_TOKENS)
+        more = sum(max(0, needed - row.pages) for row in session.rows)
+        return more > 0 and self._held()[session.peer_id] + more > self._max_pages_per_peer
+
+    def _held(self) -> Counter[PeerId]:
+        """Pages of each peer."""
+        held: Counter[PeerId] = Counter()
+        for session in self._sessions.values():
+            held[session.peer_id] += sum(row.pages for row in session.rows)
+        return held
+
+    def _no_cache(self, item: Slice) -> RemoteError:
+        """Why a work that waited for cache gets none."""
+        if self._over_quota(item):
+            sentence = "this peer holds as much of the node's cache as one may; try again later"
+            return QuotaExceeded("cache", sentence)
+        return RemoteError(CODE_BUSY, "the node's cache is full; try again later")
+
     def _evict_for(self, session: NodeSession) -> bool:
         """Free the pages of one other session; False when nobody should give way."""
+        return (
+            self._evict_idle(session)
+            or self._evict_younger(session)
+            or self._evict_greediest(session)
+        )
+
+    def _evict_younger(self, session: NodeSession, of_peer: PeerId | None = None) -> bool:
+        """Everybody is at work: younger sessions that starve too only hold each other up."""
+        return session.starved and self._evict_youngest(
+            other
+            for other in self._holders(session)
+            if other.starved and other.opened > session.opened and of_peer in (None, other.peer_id)
+        )
+
+    def _evict_greediest(self, session: NodeSession) -> bool:
+        """While others wait for cache, no peer holds more than an equal share of it."""
+        if not session.starved:
+            return False
+        held = self._held()
+        share = self._cache.allocator.total / len(held)
+        greediest, pages = held.most_common(1)[0]
+        if held[session.peer_id] >= share or pages <= share:
+            return False
+        return self._evict_youngest(
+            other for other in self._holders(session) if other.peer_id == greediest
+        )
+
+    def _evict_youngest(self, sessions: Iterable[NodeSession]) -> bool:
+        youngest = max(sessions, key=lambda other: other.opened, default=None)
+        if youngest is not None:
+            self._evict(youngest)
+        return youngest is not None
+
+    def _evict_idle(self, session: NodeSession, of_peer: PeerId | None = None) -> bool:
+        """Free the pages of the session that has been idle for longest, if any is."""
         busy = {id(work.session) for work in self._works}
-        holders = [
+        # A session that decodes has no work here while its step is at the other nodes.
+        limit = time.monotonic() - _IDLE_SECONDS
+        idle = [
+            other
+            for other in self._holders(session)
+            if id(other) not in busy
+            and other.last_used < limit
+            and of_peer in (None, other.peer_id)
+        ]
+        if idle:
+            self._evict(min(idle, key=lambda other: other.last_used))
+        return bool(idle)
+
+    def _holders(self, session: NodeSession) -> list[NodeSession]:
+        """The other sessions that hold pages."""
+        return [
             other
             for other in self._sessions.values()
             if other is not session and any(row.pages for row in other.rows)
         ]
-        # A session that decodes has no work here while its step is at the other nodes.
-        limit = time.monotonic() - _IDLE_SECONDS
-        idle = [other for other in holders if id(other) not in busy and other.last_used < limit]
-        if idle:
-            self._evict(min(idle, key=lambda other: other.last_used))
-            return True
-        # Everybody is at work: younger sessions that starve too would only hold each other up.
-        younger = [other for other in holders if other.starved and other.opened > session.opened]
-        if younger and session.starved:
-            self._evict(max(younger, key=lambda other: other.opened))
-            return True
-        return False
 
     def _evict(self, session: NodeSession) -> None:
         error = RemoteError(CODE_EVICTED, "the session's cache went to somebody else")

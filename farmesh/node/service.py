@@ -14,13 +14,19 @@ from typing import Any
 import torch
 from hivemind.utils.tensor_descr import BatchTensorDescriptor
 
-from farmesh.config import NodeConfig
+from farmesh.config import NodeConfig, Relay
 from farmesh.core import PeerId
-from farmesh.errors import ProtocolError, RemoteError, StreamBroken, TransportError
+from farmesh.errors import (
+    ProtocolError,
+    QuotaExceeded,
+    RemoteError,
+    StreamBroken,
+    TransportError,
+)
 from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import KVCache
 from farmesh.node.scheduler import Scheduler, Superseded
-from farmesh.node.session import NodeSession
+from farmesh.node.session import Account, NodeSession
 from farmesh.node.threads import ThreadPlan
 from farmesh.transport import PeerStream, Transport
 from farmesh.wire import (
@@ -42,6 +48,7 @@ VERSION = "2.3.0.farmesh1"  # of the wire protocol spoken, then of this engine
 _MAX_BATCH = 64  # rows of one session
 _SWEEP_SECONDS = 1.0
 _GOODBYE_SECONDS = 0.5
+_OPENING_SECONDS = 120.0  # for a stream's first message, which may be a whole prompt
 
 
 class NodeService:
@@ -61,7 +68,12 @@ class NodeService:
         self._stack = stack
         self._cache = cache
         self._transport = transport
-        self._max_length = min(config.max_session_tokens, cache.tokens_total)
+        self._max_length = min(
+            config.max_session_tokens,
+            cache.tokens_total,
+            config.max_cache_tokens_per_peer or cache.tokens_total,
+        )
+        self._accounts: dict[PeerId, Account] = {}
         self._sessions: dict[tuple[PeerId, str], NodeSession] = {}
         self._owners: dict[int, asyncio.Task[Any]] = {}
         self._pushes: set[asyncio.Task[None]] = set()
@@ -73,6 +85,8 @@ class NodeService:
             max_batch_tokens=config.max_batch_tokens,
             prefill_tokens_beside_decodes=config.prefill_tokens_beside_decodes,
             max_waiting=config.max_queued_sessions,
+            max_waiting_per_peer=config.max_queued_sessions_per_peer,
+            max_tokens_per_peer=config.max_cache_tokens_per_peer,
             threads=threads,
         )
 
@@ -121,7 +135,8 @@ class NodeService:
 
     async def inference(self, stream: PeerStream) -> None:
         """Serve one stream until its peer closes it, it breaks, or its session must end."""
-        first = await stream.receive()
+        async with asyncio.timeout(_OPENING_SECONDS):
+            first = await stream.receive()
         if first is None:
             return
         session = self._attach(stream.peer_id, first)
@@ -180,14 +195,15 @@ class NodeService:
                 return known
             self._drop(known)
         self._check_opening(first, metadata)
-        self._check_quota(peer_id)
         session = NodeSession(
             key,
             span,
             batch=int(first.hidden_states.shape[0]),
             max_length=metadata.max_length or 0,
             adapter=metadata.active_adapter,
+            account=self._open_account(peer_id),
         )
+        session.account.sessions += 1
         session.superseded = lambda: self.scheduler.cancel(session)
         self._sessions[key] = session
         self.scheduler.admit(session)
@@ -198,13 +214,16 @@ class NodeService:
         if allowed and peer_id not in allowed:
             raise ProtocolError("this node serves a private swarm; ask its operator to be let in")
 
-    def _check_quota(self, peer_id: PeerId) -> None:
-        theirs = sum(1 for owner, _ in self._sessions if owner == peer_id)
-        if (
-            theirs >= self._config.max_sessions_per_peer
-            or len(self._sessions) >= self._config.max_sessions
-        ):
+    def _open_account(self, peer_id: PeerId) -> Account:
+        """Raises: QuotaExceeded, RemoteError: no session more, of this peer or of anybody."""
+        account = self._accounts.get(peer_id) or Account(self._config.max_queued_bytes_per_peer)
+        if account.sessions >= self._config.max_sessions_per_peer:
+            sentence = "this peer has too many sessions open on this node; try again later"
+            raise QuotaExceeded("sessions", sentence)
+        if len(self._sessions) >= self._config.max_sessions:
             raise RemoteError(CODE_BUSY, "too many sessions are open on this node; try again later")
+        self._accounts[peer_id] = account
+        return account
 
     def _check_opening(self, first: Step, metadata: StepMetadata) -> None:
         if metadata.max_length is None:
@@ -235,6 +254,10 @@ class NodeService:
         if self._sessions.get(session.key) is session:
             del self._sessions[session.key]
             self.scheduler.forget(session)
+            session.drop_steps()
+            session.account.sessions -= 1
+            if not session.account.sessions:
+                self._accounts.pop(session.key[0], None)
 
     async def _read(self, stream: PeerStream, session: NodeSession, first: Step) -> None:
         step: Step | None = first
@@ -260,6 +283,8 @@ class NodeService:
                 output = await self._compute(session, step)
             except Superseded:
                 continue
+            finally:
+                session.release(step)
             seconds = time.monotonic() - started
             if step.metadata.next_servers and step.tokens:
                 await self._push_or_reply(stream, session, step, output, seconds)
@@ -299,7 +324,7 @@ class NodeService:
 
     def _reorder(self, session: NodeSession, hypo_ids: torch.Tensor) -> None:
         """Beam search: row i continues row ``hypo_ids[i]``; a permutation moves no data."""
-        order = hypo_ids.tolist()
+        order = hypo_ids.tolist() if hypo_ids.shape == (session.batch,) else []
         if sorted(order) != list(range(session.batch)):
             raise ProtocolError("hypo_ids must be a permutation of the session's batch rows")
         session.rows = [session.rows[index] for index in order]
@@ -392,7 +417,7 @@ class NodeService:
         """The keys that reference clients rely on; with a served uid also the tensor schemas."""
         answer: dict[str, Any] = {
             "version": VERSION,
-            "dht_client_mode": False,
+            "dht_client_mode": self._config.relay is Relay.ALWAYS,
             "cache_tokens_available": self.cache_tokens_left // 2,
         }
         if self.scheduler.full_at is not None:  # seconds; this engine's own key

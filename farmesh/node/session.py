@@ -7,11 +7,28 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from farmesh.core import PeerId, Span
-from farmesh.errors import ProtocolError, RemoteError
+from farmesh.errors import ProtocolError, QuotaExceeded, RemoteError
 from farmesh.node.cache import Extent
 from farmesh.wire import Step
+
+
+@dataclass(slots=True)
+class Account:
+    """What one peer has of this node at the moment, over all its sessions."""
+
+    max_queued_bytes: int = 2**62
+    sessions: int = 0
+    queued_bytes: int = 0  # of steps that wait or are being computed
+
+    def take(self, size: int) -> None:
+        """Raises: QuotaExceeded, unless nothing else waits: a single step is bounded elsewhere."""
+        if self.queued_bytes and self.queued_bytes + size > self.max_queued_bytes:
+            raise QuotaExceeded("queue", "too much of this peer waits here; try again later")
+        self.queued_bytes += size
+
 
 _REMEMBERED_STEPS = 256  # step ids kept to recognise duplicates
 _MAX_WAITING_STEPS = 256
@@ -33,8 +50,10 @@ class NodeSession:
         batch: int,
         max_length: int,
         adapter: str | None = None,
+        account: Account | None = None,
     ) -> None:
         self.key = key
+        self.account = account or Account()
         self.span = span
         self.adapter = adapter  # LoRA that its tokens run with; None: the plain model
         self.rows = [Extent() for _ in range(batch)]
@@ -57,6 +76,11 @@ class NodeSession:
         return f"<NodeSession {state} {self.position}/{self.max_length} tokens | {self.span}>"
 
     @property
+    def peer_id(self) -> PeerId:
+        """Whose session it is."""
+        return self.key[0]
+
+    @property
     def batch(self) -> int:
         return len(self.rows)
 
@@ -74,6 +98,7 @@ class NodeSession:
 
         Raises:
             ProtocolError: too many steps wait.
+            QuotaExceeded: too many bytes of this session's peer wait.
         """
         epoch = step.metadata.epoch
         if epoch is not None and epoch < self.epoch:
@@ -87,13 +112,24 @@ class NodeSession:
             raise ProtocolError("too many steps wait in one session")
         if epoch is not None and epoch > self.epoch:
             self.epoch = epoch
-            self._steps.clear()
+            self.drop_steps()
             self.superseded()
+        self.account.take(_size(step))
         self._steps.append(step)
         self._news.set()
 
+    def drop_steps(self) -> None:
+        """Forget all that waits."""
+        for step in self._steps:
+            self.release(step)
+        self._steps.clear()
+
+    def release(self, step: Step) -> None:
+        """A step that was taken needs no memory any more."""
+        self.account.queued_bytes -= _size(step)
+
     async def next_step(self, *, patience: float) -> Step:
-        """The next step that can run.
+        """The next step that can run; ``release`` it when it is done with.
 
         Raises:
             RemoteError: the session was evicted.
@@ -126,3 +162,7 @@ class NodeSession:
             if start is None or start <= self.position:
                 return self._steps.pop(index)
         return None
+
+
+def _size(step: Step) -> int:
+    return step.hidden_states.nbytes + step.hypo_ids.nbytes

@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farmesh import wire
 from farmesh.core import NodeInfo, NodeState, Span
-from farmesh.discovery import MAX_BLOCKS, decode_record, encode_record, merge_records
+from farmesh.discovery import MAX_BLOCKS, Entry, decode_record, encode_record, merge_records
 
 PEER = "QmPeer"
 
@@ -147,7 +147,7 @@ json_like = st.recursive(
 keys = st.sampled_from([*encode_record(FULL)[2], "other"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.one_of(
         json_like,
@@ -170,10 +170,10 @@ def test_a_name_is_bounded_and_printable() -> None:
     assert len(read.public_name) <= 128
 
 
-def records(*entries: tuple[int, str, Any]) -> dict[int, dict[str, Any]]:
-    table: dict[int, dict[str, Any]] = {}
+def records(*entries: tuple[int, str, Any], expires: float = 0.0) -> dict[int, dict[str, Entry]]:
+    table: dict[int, dict[str, Entry]] = {}
     for block, peer, value in entries:
-        table.setdefault(block, {})[peer] = value
+        table.setdefault(block, {})[peer] = Entry(value, expires)
     return table
 
 
@@ -210,6 +210,25 @@ def test_online_wins_over_offline_leftovers_of_the_same_peer() -> None:
     assert (read.span, read.state) == (Span(2, 4), NodeState.ONLINE)
 
 
+@pytest.mark.parametrize(("old", "new"), [((0, 2), (2, 4)), ((2, 4), (0, 2)), ((0, 2), (2, 3))])
+def test_the_newest_record_of_a_peer_counts(old: tuple[int, int], new: tuple[int, int]) -> None:
+    """Prevents routes to blocks that a node served before it crashed and came back elsewhere."""
+    before = records(*((block, "a", value(*old)) for block in range(*old)), expires=60.0)
+    after = records(*((block, "a", value(*new, state=1)) for block in range(*new)), expires=65.0)
+    (read,) = merge_records({**before, **after}, 4)
+    assert (read.span, read.state) == (Span(*new), NodeState.JOINING)
+
+
+def test_lists_and_texts_of_a_record_are_bounded() -> None:
+    """Prevents a record whose thousands of entries are kept, compared and shown by everybody."""
+    pings = {f"Qm{index}": 0.1 for index in range(1000)}
+    read = decode((2, 1.0, {"next_pings": pings, "adapters": ["ok", "x" * 1000, "a\nb"] * 99}))
+    assert read is not None
+    assert len(read.next_pings) <= 64
+    assert set(read.adapters) == {"ok"}
+    assert len(read.adapters) <= 64
+
+
 def test_nodes_beyond_the_model_are_left_out() -> None:
     """Prevents a node of a longer model under the same prefix from breaking routes."""
     assert merge_records(records((5, "a", value(4, 9))), 4) == ()
@@ -226,7 +245,7 @@ def test_a_node_is_read_once_however_many_blocks_it_serves(
         return decode_record(peer_id, block, value)
 
     monkeypatch.setattr("farmesh.discovery.decode_record", counting)
-    joining, online = value(2, 6, state=1), value(2, 6, state=2)
+    joining, online = Entry(value(2, 6, state=1), 0.0), Entry(value(2, 6, state=2), 0.0)
     (node,) = merge_records({2: {"a": joining}, **{b: {"a": online} for b in (3, 4, 5)}}, 8)
     assert (node.span, node.state) == (Span(2, 6), NodeState.ONLINE)
     assert read == [2, 3], "a higher state is news, the same one again is not"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from farmesh import multiplex
 from farmesh.errors import ProtocolError, StreamBroken
 from farmesh.multiplex import ABORT, ERROR, MESSAGE, PART, Channel, SharedConnection
+from tests.farmesh.harness import until
 
 
 class Pair:
@@ -23,6 +24,7 @@ class Pair:
         self.client = client
         self.node = node
         self.accepted: asyncio.Queue[Channel] = asyncio.Queue()
+        self.serving: list[asyncio.Task[None]] = []  # handlers of accepted channels
         self.node_run: asyncio.Task[None]
         self.client_run: asyncio.Task[None]
 
@@ -53,7 +55,8 @@ async def connected() -> AsyncIterator[Pair]:
         finally:
             pair.client.close()
             pair.node.close()
-            await asyncio.gather(pair.node_run, pair.client_run, return_exceptions=True)
+            runs = (pair.node_run, pair.client_run, *pair.serving)
+            await asyncio.gather(*runs, return_exceptions=True)
             for _, writer in ends:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
@@ -222,8 +225,38 @@ def test_any_bytes_are_frames_or_a_protocol_error(pieces: list[bytes]) -> None:
         connection._take = lambda *frame: taken.append(frame)  # type: ignore[method-assign]
         with contextlib.suppress(ProtocolError):
             for part in parts:
-                connection._feed(part)
+                connection.feed(part)
         return taken
 
     assert outcome(pieces) == outcome([b"".join(pieces)])
     assert all(kind <= ABORT for _, kind, _ in outcome(pieces))
+
+
+async def test_a_message_that_is_too_long_ends_its_channel_alone() -> None:
+    """Prevents one flooded session from ending all chats of the same app."""
+    async with connected() as pair:
+        (near, far), (other, its_far) = [await pair.channel() for _ in range(2)]
+        far.max_bytes = 100_000
+        sending = asyncio.create_task(near.write(MESSAGE, b"x" * 200_000))
+        with pytest.raises(ProtocolError, match="longer"):
+            await far.read()
+        far.end()
+        await other.write(MESSAGE, b"still here")
+        assert await its_far.read() == (MESSAGE, b"still here")
+        await asyncio.gather(sending, return_exceptions=True)
+        await until(lambda: pair.node.held == 0)
+
+
+async def test_what_nobody_reads_is_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents whole messages that wait unread from filling the memory beyond any limit."""
+    async with connected() as pair:
+        near, far = await pair.channel()
+        await near.write(MESSAGE, b"x" * 5000)
+        await until(lambda: pair.node.held == 5000)
+        assert await far.read() == (MESSAGE, b"x" * 5000)
+        assert pair.node.held == 0
+        monkeypatch.setattr(multiplex, "MAX_STREAM_BYTES", 10_000)
+        for _ in range(3):
+            await near.write(MESSAGE, b"x" * 5000)
+        with pytest.raises(ProtocolError):
+            await pair.node_run

@@ -27,6 +27,7 @@ def test_a_server_of_a_private_swarm() -> None:
     assert (serve.host, serve.port, serve.cache_tokens) == ("127.0.0.1", 4001, 32768)
     assert (serve.device, serve.dtype, serve.name) == ("cpu", "float32", "me")
     assert list(serve.peers) == [PEER]
+    assert serve.relay == "never"
     assert list(serve.announce) == ["/ip4/127.0.0.1/tcp/4001"]
 
 
@@ -56,10 +57,13 @@ def test_the_public_swarm_is_joined_only_when_upstream_would() -> None:
 
 def test_a_bootstrap_peer() -> None:
     """Bug prevented: run_dht joins somebody else's swarm, or listens elsewhere."""
-    flags = run_dht.translate(["--host_maddrs", "/ip4/0.0.0.0/tcp/31337", "--identity_path", "id"])
+    flags = run_dht.translate(
+        ["--host_maddrs", "/ip4/0.0.0.0/tcp/31337", "--identity_path", "id", "--no_relay"]
+    )
     bootstrap = command_line().parse_args(flags)
     assert (bootstrap.host, bootstrap.port) == ("0.0.0.0", 31337)
     assert not bootstrap.peers
+    assert bootstrap.relay == "never"
 
 
 @pytest.mark.parametrize(

@@ -127,18 +127,23 @@ def wait_until_gone(session_id: int, seconds: float = 10.0) -> dict[int, str]:
 class Processes:
     """A bootstrap peer and nodes that join through it."""
 
-    def __init__(self, checkpoint: Path) -> None:
+    def __init__(self, checkpoint: Path, *bootstrap_options: str) -> None:
         self.checkpoint = checkpoint
         self.peers: list[Peer] = []
-        self.bootstrap = self._start("bootstrap")
+        self._bootstrap_options = bootstrap_options
+        self.bootstrap = self.start_bootstrap()
         self.address = self.bootstrap.address()
+
+    def start_bootstrap(self) -> Peer:
+        """The bootstrap peer that is still starting; again after it was killed."""
+        return self._start("bootstrap", *self._bootstrap_options)
 
     def _start(self, *arguments: str) -> Peer:
         peer = Peer(*arguments)
         self.peers.append(peer)
         return peer
 
-    def serve(self, span: str) -> Peer:
+    def serve(self, span: str, *options: str) -> Peer:
         """A node that is still starting; ``peer.peer_id()`` waits for it."""
         return self._start(
             "serve",
@@ -153,13 +158,14 @@ class Processes:
             "1",
             "--cache-tokens",
             "2048",
+            *options,
         )
 
 
 @contextlib.contextmanager
-def processes(checkpoint: Path) -> Iterator[Processes]:
+def processes(checkpoint: Path, *bootstrap_options: str) -> Iterator[Processes]:
     """Whatever happens inside, nothing that was started here outlives the scope."""
-    swarm = Processes(checkpoint)
+    swarm = Processes(checkpoint, *bootstrap_options)
     try:
         yield swarm
     finally:

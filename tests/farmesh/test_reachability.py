@@ -1,0 +1,103 @@
+"""How a peer is reached: directly, through a relay, or anew when no relay takes it in any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+
+from farmesh import p2p
+from farmesh.config import Relay
+from farmesh.errors import ConfigError
+from farmesh.p2p import Peer, peer_id_of
+from tests.farmesh.harness import until
+
+BOOT = "/ip4/203.0.113.7/tcp/443/p2p/QmPgiDQKDHEJm7z6ruw2Sbb1jg1oCmSs86cRmtHB7L2PgJ"
+PUBLIC = ("/ip4/198.51.100.4/tcp/8080",)
+
+
+def options(**given: Any) -> dict[str, Any]:
+    chosen = Peer(**{"host": "0.0.0.0", "initial_peers": (BOOT,), **given})._reachability()
+    return {key: value for key, value in chosen.items() if value and key != "trusted_relays"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"relay": Relay.AUTO, "host": "127.0.0.1"}, {}),
+        ({"relay": Relay.AUTO, "host": "::1"}, {}),
+        ({"relay": Relay.OFFER, "host": "127.0.0.1"}, {}),
+        ({"relay": Relay.NEVER}, {"use_relay": True}),
+        ({"client_mode": True, "host": "127.0.0.1"}, {"use_relay": True}),
+        ({"relay": Relay.AUTO}, {"use_relay": True, "auto_nat": True, "use_auto_relay": True}),
+        (
+            {"relay": Relay.AUTO, "announce": PUBLIC},
+            {"use_relay": True, "auto_nat": True, "force_reachability": "public"},
+        ),
+        (
+            {"relay": Relay.OFFER},
+            {"use_relay": True, "auto_nat": True, "force_reachability": "public"},
+        ),
+        (
+            {"relay": Relay.ALWAYS, "host": "127.0.0.1"},
+            {"use_relay": True, "use_auto_relay": True, "force_reachability": "private"},
+        ),
+    ],
+)
+def test_what_the_daemon_is_told(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Prevents a private swarm on loopback that looks for relays, and a client that dials none."""
+    assert options(**given) == expected
+
+
+def test_a_relay_needs_peers() -> None:
+    """Prevents a node that waits for ever for relays of a swarm that it founded itself."""
+    with pytest.raises(ConfigError, match="--peers"):
+        Peer(relay=Relay.ALWAYS)
+
+
+def test_whose_address_it_is() -> None:
+    """Prevents the relay's id from being taken for that of the peer behind it."""
+    assert peer_id_of(BOOT) == BOOT.rpartition("/")[2]
+    assert peer_id_of(f"{BOOT}/p2p-circuit/p2p/12D3KooWhidden") == "12D3KooWhidden"
+
+
+class Daemon:
+    """A p2p daemon whose addresses a test sets."""
+
+    def __init__(self) -> None:
+        self.addresses = ["/ip4/192.168.7.2/tcp/4001/p2p/Qm"]
+
+    async def get_visible_maddrs(self, latest: bool = False) -> list[str]:
+        return self.addresses
+
+
+@pytest.mark.parametrize("bootstrap_answers", [True, False])
+async def test_a_relay_that_stays_away(
+    monkeypatch: pytest.MonkeyPatch, bootstrap_answers: bool
+) -> None:
+    """Prevents an hour out of reach after a relay's restart, and restarts while all is down."""
+    monkeypatch.setattr(p2p, "_RELAY_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(p2p, "_RELAY_LOST_SECONDS", 0.05)
+    peer, daemon = Peer(initial_peers=(BOOT,), relay=Relay.ALWAYS), Daemon()
+    asked = asyncio.Event()
+
+    async def answers() -> bool:
+        asked.set()
+        return bootstrap_answers
+
+    monkeypatch.setattr(peer, "_bootstrap_answers", answers)
+    watch = asyncio.create_task(peer._watch_relays(daemon))  # type: ignore[arg-type]
+    try:
+        daemon.addresses = [f"{BOOT}/p2p-circuit/p2p/Qm", *daemon.addresses]
+        await until(peer.relayed.is_set)
+        assert peer.addresses[0].startswith(BOOT)
+        daemon.addresses = daemon.addresses[1:]
+        await until(asked.is_set)
+        assert not peer.relayed.is_set()
+        await until(lambda: peer.cut_off.is_set() is bootstrap_answers)
+    finally:
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
