@@ -35,7 +35,7 @@ LATEX: list[dict[str, str | bool]] = [
     {"left": "$", "right": "$", "display": False},
 ]
 EXAMPLES = (
-    "What is FarMesh?",
+    "What is FarMesh Chat?",
     "How do I add a node?",
     "What can the nodes see of my messages?",
     "What does the temperature do?",

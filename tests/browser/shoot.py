@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.conftest import CHROMIUM_FLAGS, App, Tab, start_app, wait_ready
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-QUESTIONS = ("Hello!", "What is FarMesh?", "How do I add a node?")
+QUESTIONS = ("Hello!", "What is FarMesh Chat?", "How do I add a node?")
 WIDE, NARROW = (1280, 800), (390, 780)
 # name: size, dark
 PICTURES = {
@@ -97,7 +97,7 @@ def states(tab: Tab, folder: Path) -> None:
 
     page.wait_for_timeout(1200)
     shoot("empty")
-    tab.send("What is FarMesh?")
+    tab.send("What is FarMesh Chat?")
     tab.wait_idle(replies=1)
     lose_a_node(tab, lambda: shoot("rerouting"), before=lambda: shoot("writing"))
     filler = "One two three four five six seven eight nine ten. " * 8

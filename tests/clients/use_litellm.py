@@ -31,7 +31,7 @@ def main(base: str) -> None:
     for wrong in ({"temperature": 9}, {"model": "openai/gpt-4"}):
         try:
             complete(**wrong)
-        except litellm.exceptions.OpenAIError as error:
+        except (litellm.BadRequestError, litellm.NotFoundError) as error:
             told["errors"].append(type(error).__name__)
     print(json.dumps(told))
 
