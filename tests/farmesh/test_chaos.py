@@ -82,6 +82,12 @@ def test_the_seed_that_was_asked_for(judge: Oracle) -> None:
     print("\n".join(live(judge, int(ONE or 0)).trace))
 
 
+@pytest.mark.parametrize("seed", [1013])
+def test_seeds_beyond_the_default_runs(judge: Oracle, seed: int) -> None:
+    """Prevents a ban of the hop that pushed to one which hung until a moment ago (1013 once)."""
+    live(judge, seed)
+
+
 def test_the_same_seed_tells_the_same_story(judge: Oracle) -> None:
     """Prevents chaos runs that fail once and never again."""
     for seed in (1, 2, 3):
