@@ -14,6 +14,12 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import MODEL_SECONDS, App, Tab
 
+# The roles of each conversation that the browser keeps. A reply is kept while it still grows, too:
+# should the app end in the middle of it.
+KEPT = """() => Object.entries(localStorage).filter(([key]) => key.startsWith("farmesh.chat."))
+  .map(([, text]) => JSON.parse(text).messages)
+  .map((all) => all.map(m => m.role + (m.made_with ? ", whole" : "")).join(" "))"""
+
 
 def titles(tab: Tab) -> list[str]:
     return tab.page.locator("#fm-chat-list .fm-open").all_inner_texts()
@@ -80,7 +86,7 @@ def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
     """gradio#10559: a restart of the app lost every conversation."""
     tab.send("What is a span?")
     tab.wait_idle(replies=1)
-    tab.until(lambda: "assistant" in tab.page.evaluate("JSON.stringify({...localStorage})"))
+    tab.until(lambda: tab.page.evaluate(KEPT) == ["user assistant, whole"])
     reply = tab.bots
     chat = f"{app.url}/farmesh/chat/{tab.page.evaluate('farmesh.chatId')}"
     forget = "fetch(`./farmesh/chat/${farmesh.chatId}`, {method: 'DELETE'})"
@@ -101,10 +107,7 @@ def test_reply_that_ends_after_one_has_left_is_kept(tab: Tab) -> None:
     tab.wait_growing(10)
     tab.page.locator("#fm-new").click()
     tab.until(lambda: tab.users == [])
-    kept = """() => Object.entries(localStorage).filter(([key]) => key.startsWith("farmesh.chat."))
-      .map(([, text]) => JSON.parse(text).messages)
-      .map((all) => all.map(m => m.role + (m.made_with ? ", whole" : "")).join(" "))"""
-    tab.until(lambda: tab.page.evaluate(kept) == ["user assistant, whole"])
+    tab.until(lambda: tab.page.evaluate(KEPT) == ["user assistant, whole"])
 
 
 def test_system_prompt_belongs_to_its_chat(tab: Tab) -> None:
