@@ -10,6 +10,8 @@ PETALS := .venv-petals
 PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
+# The tests that need nothing but requirements-dev.txt and a Chromium (as in pyproject.toml).
+USUAL := not interop and not netns and not machines and not clients and not space
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -29,11 +31,19 @@ node: $(RUN_STAMP)  ## serve blocks to a swarm; ARGS="CHECKPOINT --peers ADDRESS
 .PHONY: test
 test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 	@scripts/install_chromium.sh
+ifeq ($(ARGS),)
+	@# What a browser does wants the machine to itself; all else shares the cores, a file's tests in order.
+	@failed=0; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not browser and $(USUAL)" -n 2 --dist worksteal || failed=1; \
+	$(PY) -m pytest -m "browser and $(USUAL)" || failed=1; \
+	exit $$failed
+else
 	$(PY) -m pytest $(ARGS)
+endif
 
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
-	$(PY) -m pytest -q -m "not swarm and not browser and not slow and not interop and not netns and not machines and not clients and not space" $(ARGS)
+	$(PY) -m pytest -q -m "not swarm and not browser and not slow and $(USUAL)" $(ARGS)
 
 .PHONY: interop
 interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)

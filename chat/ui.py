@@ -151,6 +151,7 @@ class Presets:
     save: gr.Button
     forget: gr.Button
     kept: gr.BrowserState
+    touched: gr.BrowserState  # the controls' values, once a person has changed one
 
 
 # Gradio shows it to the browser anyway; that it stays the same is what keeps presets readable.
@@ -346,7 +347,8 @@ def _presets() -> Presets:
         save = gr.Button(t("Save"), elem_id="fm-preset-save", scale=0, min_width=0)
         forget = gr.Button(t("Forget"), elem_id="fm-preset-forget", scale=0, min_width=0)
     kept = gr.BrowserState({}, storage_key="farmesh.presets", secret=PRESETS_SECRET)
-    return Presets(name, save, forget, kept)
+    touched = gr.BrowserState({}, storage_key="farmesh.controls", secret=PRESETS_SECRET)
+    return Presets(name, save, forget, kept, touched)
 
 
 def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
@@ -404,7 +406,12 @@ def _wire_presets(demo: gr.Blocks, page: Page, parts: Parts, presets: Presets) -
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     changed = [parts.knobs[name] for name in controls.PRESET_FIELDS]
     named = [presets.name, presets.kept, parts.chat_id]
-    presets.name.input(page.use_preset, named, changed, **quiet)
+    knobs = list(parts.knobs.values())
+    keep: dict[str, Any] = {"outputs": presets.touched, "trigger_mode": "always_last", **quiet}
+    gr.on([knob.input for knob in knobs], page.keep_controls, knobs, **keep)
+    demo.load(page.list_controls, presets.touched, knobs, **quiet)
+    chosen = presets.name.input(page.use_preset, named, changed, **quiet)
+    chosen.then(page.keep_preset, [presets.name, presets.kept, *knobs], **keep)
     wanted = [presets.name, presets.kept, *changed]
     outputs = [presets.name, presets.kept, parts.notice]
     presets.save.click(page.save_preset, wanted, outputs, **quiet)

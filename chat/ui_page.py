@@ -328,6 +328,27 @@ class Page:
     def list_presets(self, kept: Any) -> Any:
         return gr.update(choices=_choices(_mapping(kept)))
 
+    # --- the controls: what a person has set outlives a reload -----------------------------------
+
+    def keep_controls(self, *values: Any) -> dict[str, Any]:
+        """What the browser is to keep of the controls."""
+        return dict(zip(self._parts.knobs, values, strict=True))
+
+    def keep_preset(self, name: str, kept: Any, *values: Any) -> Any:
+        """The model's own values are not kept: they are another model's others."""
+        if name == controls.OWN_PRESET:
+            return {}
+        return self.keep_controls(*values) if name in _choices(_mapping(kept)) else gr.skip()
+
+    def list_controls(self, touched: Any) -> list[Any]:
+        """The controls as they were left; values that do not fit any more are forgotten."""
+        values = _mapping(touched)
+        try:
+            controls.read(values)
+        except (FarMeshError, AttributeError):  # or it is no text where one should be
+            values = {}
+        return [values.get(name, gr.skip()) for name in self._parts.knobs]
+
     # --- inside ------------------------------------------------------------------------------
 
     async def _do(

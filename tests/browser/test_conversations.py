@@ -184,6 +184,39 @@ def test_presets_are_chosen_saved_and_forgotten(tab: Tab) -> None:
     expect(tab.page.get_by_role("option", name="My own")).to_have_count(0)
 
 
+def test_controls_outlive_a_reload(tab: Tab) -> None:
+    """Whoever reloaded the page got the defaults back, and another kind of reply."""
+    tab.tune()
+    temperature = tab.page.locator("#fm-temperature input[type=number]")
+    own = temperature.input_value()
+    seed = tab.page.locator("#fm-seed input, #fm-seed textarea")
+    greedy = tab.page.locator("#fm-greedy input")
+
+    def keeping(change: Callable[[], object]) -> None:
+        kept = "() => localStorage.getItem('farmesh.controls')"
+        before = tab.page.evaluate(kept)
+        change()
+        tab.until(lambda: tab.page.evaluate(kept) != before)
+
+    def models_own() -> None:
+        tab.page.locator("#fm-preset input").click()
+        tab.page.get_by_role("option", name="Model's own").click()
+
+    keeping(lambda: tab.set_number("temperature", 1.3))
+    keeping(lambda: seed.press_sequentially("4"))
+    keeping(greedy.check)
+    tab.reload()
+    tab.tune()
+    expect(temperature).to_have_value("1.3")
+    expect(seed).to_have_value("4")
+    expect(greedy).to_be_checked()
+    keeping(models_own)
+    expect(temperature).to_have_value(own)
+    tab.reload()
+    tab.tune()
+    expect(temperature).to_have_value(own)
+
+
 def test_keys(tab: Tab) -> None:
     """Enter sends, Shift+Enter does not, Escape stops, Up edits the last message."""
     tab.make_replies_long()
