@@ -206,7 +206,9 @@ class Tab:
 
     def _body(self, elem_id: str, event: str, data: Any = None) -> dict[str, Any]:
         target = [self._place[elem_id], event]
-        found = next(d for d in self._config["dependencies"] if target in d["targets"])
+        found = next((d for d in self._config["dependencies"] if target in d["targets"]), None)
+        if found is None:  # a StopIteration would not say what is missing
+            raise RuntimeError(f"the page has no {event} of {elem_id} any more")
         values = [self._values[part] for part in found["inputs"]]
         return {
             "data": values,
@@ -254,7 +256,8 @@ class Tab:
     async def stop_in_the_middle(self) -> None:
         _, wanted = await self.run.expected(self.builder.prompt("", self.path))
         await asyncio.sleep(self.run.random.random() * 0.6)
-        await self.act("fm-stop", "click")
+        stopped = await self.http.post("/farmesh/stop", params={"chat": self.chat_id})
+        stopped.raise_for_status()
         await self.watch()
         kept = await self.kept()
         asked = [(message.role, message.text) for message in self.path]

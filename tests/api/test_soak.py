@@ -68,6 +68,23 @@ async def test_a_person_of_the_soak(edge: Edge) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_person_of_the_soak_who_stops(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop took another way to the server, and half an hour of soak stopped nothing."""
+    client: Any = edge.store.backend.engine.client  # type: ignore[union-attr]
+    monkeypatch.setattr(client, "step", 0.2)
+    client.enqueue(long := "a long reply" * 40)
+    oracle: Any = CannedOracle(long)
+    run = Run(str(edge.http.base_url), 0, oracle, random.Random(1))
+    edge.http.cookies.set(PERSON_COOKIE, new_id())
+    tab = Tab(run, edge.http, edge.config)
+    await tab.send("a")
+    await tab.stop_in_the_middle()
+    assert not run.wrong
+    assert client.calls[-1].ended
+    assert client.calls[-1].produced < len(long)
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_edit_of_what_is_gone_is_a_sentence(
     edge: Edge, caplog: pytest.LogCaptureFixture
 ) -> None:
