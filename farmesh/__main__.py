@@ -146,6 +146,7 @@ def _add_serve(commands: Any) -> None:
         help="serve only peers with these ids; default: everybody who reaches this node",
     )
     group.add_argument("--name", metavar="TEXT", help="shown to others beside this node")
+    _add_place(parser)
     _add_quotas(parser)
     group = _add_listening(parser)
     group.add_argument(
@@ -179,6 +180,13 @@ def _add_serve(commands: Any) -> None:
         metavar="N",
         help="tokens of context held for all sessions together (%(default)s)",
     )
+    group.add_argument(
+        "--max-session-tokens",
+        type=_positive,
+        default=NodeConfig(checkpoint="").max_session_tokens,
+        metavar="N",
+        help="longest session accepted, at most --cache-tokens (%(default)s)",
+    )
     parser.add_argument(
         "--update-period",
         type=_positive,
@@ -187,6 +195,34 @@ def _add_serve(commands: Any) -> None:
         help="between announcements; others forget a silent node after twice that (%(default)s)",
     )
     _add_process(parser)
+
+
+def _add_place(parser: Any) -> None:
+    """The node among others: what it says of itself, and when it moves."""
+    group = parser.add_argument_group("its place in the swarm")
+    neutral = NodeConfig(checkpoint="")
+    group.add_argument(
+        "--throughput",
+        type=_rate,
+        metavar="X",
+        help="blocks times tokens per second to announce instead of what is measured at start; "
+        "nodes choose their blocks by it",
+    )
+    group.add_argument(
+        "--balance-quality",
+        type=_rate,
+        default=neutral.balance_quality,
+        metavar="X",
+        help="without --blocks: move when the swarm's weakest block has less than this part of the "
+        "throughput that it would have then; 0: never (%(default)s)",
+    )
+    group.add_argument(
+        "--rebalance-period",
+        type=_rate,
+        default=neutral.rebalance_period,
+        metavar="SECONDS",
+        help="between thoughts of moving, on average; 0: never (%(default)g)",
+    )
 
 
 def _add_quotas(parser: Any) -> None:
@@ -394,6 +430,16 @@ def _natural(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    return number
+
+
 def _port(text: str) -> int:
     if _natural(text) > 65535:
         raise argparse.ArgumentTypeError("a port is at most 65535")
@@ -429,8 +475,9 @@ def _bootstrap(arguments: argparse.Namespace) -> Running:
     return run()
 
 
-def _serve(arguments: argparse.Namespace) -> Running:
-    config = NodeConfig(
+def node_config(arguments: argparse.Namespace) -> NodeConfig:
+    """What ``serve`` was told. Raises: ConfigError."""
+    return NodeConfig(
         checkpoint=arguments.checkpoint,
         revision=arguments.revision,
         cache_dir=arguments.cache_dir,
@@ -450,6 +497,10 @@ def _serve(arguments: argparse.Namespace) -> Running:
         adapters=tuple(arguments.adapters),
         threads=arguments.threads,
         cache_tokens=arguments.cache_tokens,
+        max_session_tokens=arguments.max_session_tokens,
+        throughput=arguments.throughput,
+        balance_quality=arguments.balance_quality,
+        rebalance_period=arguments.rebalance_period,
         update_period=float(arguments.update_period),
         max_sessions_per_peer=arguments.max_sessions_per_peer,
         max_cache_tokens_per_peer=arguments.max_cache_tokens_per_peer,
@@ -457,6 +508,10 @@ def _serve(arguments: argparse.Namespace) -> Running:
         max_queued_bytes_per_peer=arguments.max_queued_bytes_per_peer,
         allowed_peers=tuple(arguments.allow),
     )
+
+
+def _serve(arguments: argparse.Namespace) -> Running:
+    config = node_config(arguments)
     from farmesh.hub import FetchBar
     from farmesh.node import FarNode
     from farmesh.transport import first_of

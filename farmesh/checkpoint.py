@@ -248,4 +248,8 @@ def resolve_device(name: str) -> torch.device:
         raise CheckpointError(f"{name!r} is not a device; try cpu or cuda.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise CheckpointError("CUDA is not available on this machine; use --device cpu.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise CheckpointError(
+            f"This machine has no {name}; its last is cuda:{torch.cuda.device_count() - 1}."
+        )
     return device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,6 +84,7 @@ class NodeConfig:
     update_period: float = 30.0  # seconds between announcements in the DHT
     rebalance_period: float = 120.0  # seconds, on average, between thoughts of moving; 0: never
     balance_quality: float = 0.75  # the swarm's weakest block, relative to what a move would give
+    throughput: float | None = None  # announced, blocks x tokens/s; None: as measured at start
     push_timeout: float = 5.0  # seconds for the next hop to accept a pushed activation
 
     def __post_init__(self) -> None:
@@ -90,6 +92,14 @@ class NodeConfig:
             raise ConfigError(f"port must be between 0 and 65535, not {self.port}.")
         if self.cache_tokens < 1:
             raise ConfigError(f"cache_tokens must be at least 1, not {self.cache_tokens}.")
+        if self.max_session_tokens < 1:
+            raise ConfigError(
+                f"max_session_tokens must be at least 1, not {self.max_session_tokens}."
+            )
+        if not 0 <= self.balance_quality <= 1:
+            raise ConfigError(f"balance_quality must be from 0 to 1, not {self.balance_quality}.")
+        if self.throughput is not None and not 0 <= self.throughput < math.inf:
+            raise ConfigError(f"throughput must be a number from 0 up, not {self.throughput}.")
         for name in _QUOTAS:
             if getattr(self, name) < (name == "max_sessions_per_peer"):
                 raise ConfigError(f"{name} must not be {getattr(self, name)}.")

@@ -8,6 +8,7 @@ repository, and all of one commit. What goes wrong is a :class:`CheckpointError`
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import math
 import os
@@ -22,6 +23,11 @@ from typing import Any, Protocol
 
 import huggingface_hub
 from huggingface_hub import constants, errors, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    WeakFileLock,
+    build_hf_headers,
+)
 from huggingface_hub.utils import tqdm as hub_tqdm  # type: ignore[attr-defined]
 
 from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound, HubUnreachable
@@ -31,7 +37,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]  # (bytes that are here, bytes wanted)
 
 _REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # owner/name, or an old name alone
-_TRIES = 3  # of one file whose connection breaks; each of them resumes several times by itself
+_TRIES = 3  # of one file whose connection breaks before anything came
 _PAUSE_SECONDS = 1.0  # between those tries
 _LIST_SECONDS = 20.0  # for the list of a repository's files
 _HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__bases__[0]  # of whichever httpx the hub uses
@@ -221,6 +227,8 @@ class Repository:
         for tries_left in reversed(range(_TRIES)):
             try:
                 with self._typed_errors(name):
+                    if name.endswith(".safetensors"):
+                        self._bring(name, revision, _meter(report))
                     return Path(
                         hf_hub_download(
                             self.name,
@@ -238,6 +246,34 @@ class Repository:
                 logger.info("%s Trying again.", error)
                 time.sleep(_PAUSE_SECONDS)
         raise AssertionError("unreachable")
+
+    def _bring(self, name: str, revision: str, meter: type[Any]) -> None:
+        """Leave a large file's content in the cache, where ``hf_hub_download`` then finds it.
+
+        That function throws away what it has of a file when the connection is reset or the process
+        ends. Here it stays, under the name that the library's own tools know and clean up, and the
+        next try goes on behind it, whichever process makes it.
+        """
+        url = huggingface_hub.hf_hub_url(self.name, name, revision=revision)
+        try:
+            found = huggingface_hub.get_hf_file_metadata(url, token=self._token)
+        except (_HTTP_ERROR, ConnectionError):
+            return  # hf_hub_download asks too, and knows what the cache has instead
+        size, etag = found.size, found.etag
+        if size is None or etag is None or size > constants.MAX_HTTP_DOWNLOAD_SIZE:
+            return
+        cache = Path(self._cache_dir or constants.HF_HUB_CACHE)
+        folder = repo_folder_name(repo_id=self.name, repo_type="model")
+        blob = cache / folder / "blobs" / etag
+        lock = cache / ".locks" / folder / f"{etag}.lock"
+        for parent in (blob.parent, lock.parent):
+            parent.mkdir(parents=True, exist_ok=True)
+        with WeakFileLock(lock):  # the library's own
+            if not blob.exists():
+                part = blob.with_name(f"{etag}.incomplete")
+                while not _complete(part, url, size, etag, self._token, meter):
+                    logger.warning("What was here of %s was damaged; it is fetched anew.", name)
+                part.replace(blob)
 
     @contextlib.contextmanager
     def _typed_errors(self, file: str) -> Iterator[None]:
@@ -276,7 +312,7 @@ class Repository:
         except (_HTTP_ERROR, ConnectionError) as error:
             raise HubUnreachable(
                 f"The connection to the hub broke while {file} of {self._where} was fetched; what "
-                "is complete is kept, try again."
+                "has come is kept, try again."
             ) from error
         except OSError as error:  # the disk, or a file that came with another size
             raise CheckpointError(f"{file} of {self._where} cannot be kept: {error}") from error
@@ -290,6 +326,49 @@ class Repository:
             f"There is no folder {self.name!r} here, {why}, and its cache on this machine has no "
             f"{file} of {self._where}."
         )
+
+
+def _complete(
+    part: Path, url: str, size: int, etag: str, token: str | None, meter: type[Any]
+) -> bool:
+    """Fetch what is missing of a file, for as long as something comes.
+
+    False: what an earlier try had left was not a part of this file; it is deleted.
+    """
+    headers = build_hf_headers(token=token) | {"Accept-Encoding": "identity"}
+    with part.open("ab") as file:
+        if file.tell() > size:
+            file.seek(0)
+            file.truncate()
+        resumed = had = file.tell()
+        while True:
+            try:
+                http_get(
+                    url,
+                    file,
+                    resume_size=had,
+                    headers=headers,
+                    expected_size=size,
+                    tqdm_class=meter,
+                )
+                break
+            except errors.HfHubHTTPError:
+                raise
+            except _HTTP_ERROR as error:
+                if file.tell() <= had:
+                    raise
+                logger.info("%s broke at %d of %d bytes: %s", url, file.tell(), size, error)
+                resumed = had = file.tell()
+    # The hub's etag of a large file is its SHA-256. What was on this disk for a while is checked.
+    if resumed and len(etag) == 64 and _sha256(part) != etag:
+        part.unlink()
+        return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files_in(folder: Path) -> set[str]:

@@ -45,6 +45,7 @@ from farmesh.errors import (
     SwarmUnreachable,
 )
 from farmesh.multiplex import ERROR, MESSAGE, Channel, SharedConnection
+from farmesh.reachability import RPC_CHECK, ReachabilityCheck
 from farmesh.transport import Network, NodeHandler, NodeStream, PeerStream
 from farmesh.wire import (
     CODE_INTERNAL,
@@ -331,6 +332,11 @@ class Peer:
             watches.append(self._watch_clock(self.p2p))
         self._watches = [asyncio.create_task(watch, name="farmesh-p2pd") for watch in watches]
         await self._learn_addresses(self.p2p)
+        if not (self._client_mode or self._relay is Relay.ALWAYS):
+            check = ReachabilityCheck(lambda: (*self.addresses, *self.initial_peers))
+            await self.p2p.add_protobuf_handler(
+                RPC_CHECK, _quiet(check.answer), dht_pb2.PingRequest
+            )
 
     async def _learn_addresses(self, p2p: P2P) -> None:
         maddrs = await p2p.get_visible_maddrs(latest=True)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,6 +60,8 @@ class Hub:
     repos: dict[str, Repo] = field(default_factory=dict)
     drops: dict[str, list[int]] = field(default_factory=dict)
     reset: bool = False  # drop with RST, as a firewall does, instead of an early end
+    before_drop: Callable[[int], None] = lambda offset: None  # what is under way is lost in a reset
+    sent: int = 0  # bytes of files
     asked: list[Asked] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)  # weights wait for it
 
@@ -153,16 +156,18 @@ class _Handler(BaseHTTPRequestHandler):
         if file.endswith(".safetensors"):
             self.hub.gate.wait(30)
         drops = self.hub.drops.get(file)
-        if not drops:
-            self.wfile.write(data[offset:])
-            return
-        self.wfile.write(data[offset : drops.pop(0)])
-        self.wfile.flush()
-        self._drop()
+        end = drops.pop(0) if drops else len(data)
+        self.hub.sent += max(0, end - offset)
+        self.wfile.write(data[offset:end])
+        if end < len(data):
+            self.wfile.flush()
+            self.hub.before_drop(end)
+            self._drop()
 
     def _drop(self) -> None:
         if self.hub.reset:  # closing with unsent data waiting for zero seconds sends RST
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())  # at once: the server would end it in order first
         else:
             self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True

@@ -35,6 +35,7 @@ SHARED = {
     "multiplex",
     "p2p",
     "pings",
+    "reachability",
     "transport",
     "wire",
 }

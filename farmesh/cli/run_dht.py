@@ -7,20 +7,27 @@ import sys
 from collections.abc import Sequence
 
 from farmesh.__main__ import main as run
-from farmesh.cli.upstream import add_network, ignore, network_flags
+from farmesh.cli.upstream import (
+    add_network,
+    add_without_effect,
+    network_flags,
+    say_without_effect,
+)
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m farmesh.cli.run_dht", description=__doc__)
     add_network(parser)
     parser.add_argument("--no_relay", action="store_true", help="carry no traffic for others")
-    ignore(parser, ["--refresh_period"], ["--use_ipfs", "--use_relay"])
+    parser.add_argument("--use_relay", action="store_true", help="the default: relay for others")
+    add_without_effect(parser, ["--refresh_period"], ["--use_ipfs"])
     return parser
 
 
 def translate(argv: Sequence[str]) -> list[str]:
     """Upstream's arguments as those of ``python -m farmesh bootstrap``."""
     arguments = parser().parse_args(argv)
+    say_without_effect(arguments)
     relay = ["--no-relay"] if arguments.no_relay else []
     return ["bootstrap", *relay, *network_flags(arguments, public=False)]
 

@@ -8,22 +8,27 @@ import sys
 from collections.abc import Sequence
 
 from farmesh.__main__ import main as run
-from farmesh.cli.upstream import add_network, ignore, network_flags
+from farmesh.cli.upstream import (
+    add_network,
+    add_without_effect,
+    network_flags,
+    say_without_effect,
+)
 
-_VALUES = [
-    "--balance_quality",
+_MEASURED = ("auto", "eval")  # of --throughput; here it is measured at every start
+
+_WITHOUT_EFFECT = [
     "--compression",
     "--custom_module_path",
     "--expiration",
-    "--inference_max_length",
     "--increase_file_limit",
     "--link_bandwidth",
     "--max_alloc_timeout",
     "--max_batch_size",
     "--max_chunk_size_bytes",
     "--max_disk_space",
-    "--mean_balance_check_period",
     "--min_batch_size",
+    "--network_speed",
     "--num_handlers",
     "--prefetch_batches",
     "--request_timeout",
@@ -32,14 +37,9 @@ _VALUES = [
     "--stats_report_interval",
     "--step_timeout",
     "--tensor_parallel_devices",
-    "--throughput",
 ]
-_SWITCHES = [
-    "--dht_client_mode",
-    "--skip_reachability_check",
-    "--use_auto_relay",
-    "--use_relay",
-]
+# What these ask for is so anyway: relays are used where needed, no health service is asked.
+_SO_ANYWAY = ["--skip_reachability_check", "--use_auto_relay", "--use_relay"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,16 +59,27 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache_dir", help="where files from the hub are kept")
     parser.add_argument("--token", "--use_auth_token", help="token for the hub, as HF_TOKEN")
     parser.add_argument("--update_period", type=float, help="seconds between announcements")
+    parser.add_argument(
+        "--inference_max_length", type=int, help="longest session accepted, in tokens"
+    )
+    parser.add_argument(
+        "--throughput", default="auto", help="to announce; auto or eval: as measured at start"
+    )
+    parser.add_argument("--balance_quality", help="how uneven the swarm may be before this moves")
+    parser.add_argument("--mean_balance_check_period", help="seconds between thoughts of moving")
     for flag in ("--no_auto_relay", "--no_relay"):
         parser.add_argument(flag, dest="no_relay", action="store_true", help="take no relay")
     add_network(parser)
-    ignore(parser, _VALUES, _SWITCHES)
+    for switch in _SO_ANYWAY:
+        parser.add_argument(switch, action="store_true", help=argparse.SUPPRESS)
+    add_without_effect(parser, _WITHOUT_EFFECT, ["--dht_client_mode"])
     return parser
 
 
 def translate(argv: Sequence[str]) -> list[str]:
     """Upstream's arguments as those of ``python -m farmesh serve``."""
     arguments = parser().parse_args(argv)
+    say_without_effect(arguments)
     checkpoint = arguments.checkpoint or arguments.checkpoint_flag
     if checkpoint is None:
         sys.exit("Name the model to serve: python -m farmesh.cli.run_server PATH …")
@@ -85,6 +96,10 @@ def translate(argv: Sequence[str]) -> list[str]:
         ("--device", arguments.device),
         ("--dtype", arguments.torch_dtype.removeprefix("torch.")),
         ("--relay", "never" if arguments.no_relay else None),
+        ("--max-session-tokens", arguments.inference_max_length),
+        ("--throughput", None if arguments.throughput in _MEASURED else arguments.throughput),
+        ("--balance-quality", arguments.balance_quality),
+        ("--rebalance-period", arguments.mean_balance_check_period),
         ("--update-period", arguments.update_period and max(1, round(arguments.update_period))),
     ):
         if value is not None:

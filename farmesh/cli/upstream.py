@@ -1,10 +1,11 @@
-"""What the two upstream commands share: addresses, and flags that are taken and not needed."""
+"""What the two upstream commands share: addresses, and flags that mean nothing here."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from farmesh.constants import PUBLIC_INITIAL_PEERS
 
@@ -58,9 +59,38 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return parts[1], int(parts[3])
 
 
-def ignore(parser: argparse.ArgumentParser, flags: Sequence[str], switches: Sequence[str]) -> None:
-    """Flags that upstream has and this engine does not need; accepted so that scripts still run."""
+def add_without_effect(
+    parser: argparse.ArgumentParser, flags: Sequence[str], switches: Sequence[str] = ()
+) -> None:
+    """Flags that upstream has and this engine has no use for; scripts that pass them still run."""
     for flag in flags:
-        parser.add_argument(flag, nargs="*", help=argparse.SUPPRESS)
+        parser.add_argument(flag, nargs="*", action=_WithoutEffect, help=argparse.SUPPRESS)
     for switch in switches:
-        parser.add_argument(switch, action="store_true", help=argparse.SUPPRESS)
+        parser.add_argument(switch, nargs=0, action=_WithoutEffect, help=argparse.SUPPRESS)
+
+
+def say_without_effect(arguments: argparse.Namespace) -> None:
+    """One sentence on stderr about the flags given that mean nothing here."""
+    given: list[str] = getattr(arguments, _WithoutEffect.dest, [])
+    if given:
+        what = "has" if len(given) == 1 else "have"
+        sys.stderr.write(f"{', '.join(given)} {what} no effect here.\n")
+
+
+class _WithoutEffect(argparse.Action):
+    """Remembers that the flag was given."""
+
+    dest = "without_effect"
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, self.dest, default=argparse.SUPPRESS, **options)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = [*getattr(namespace, self.dest, []), option_string]
+        setattr(namespace, self.dest, list(dict.fromkeys(given)))

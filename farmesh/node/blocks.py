@@ -66,7 +66,7 @@ class BlockStack:
             self._runner.prepare(layer)
             self._checkpoint.load_module(layer, f"{prefix}.{block}.", self.dtype)
             if self._quantize != "none":
-                quantize_linears(layer, self._quantize, self.dtype)
+                quantize_linears(layer, self._quantize, self.dtype, self.device)
             layer.to(self.device)
             pack_linears(layer)
             for adapter in self._loras:

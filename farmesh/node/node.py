@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -89,6 +90,9 @@ class FarNode:
         self._switch = _Switch()
         self._joined: Network | None = None
         self._info: NodeInfo | None = None
+        self._announced: NodeInfo | None = None  # last
+        self._settled_at = math.inf  # monotonic; what an earlier process announced is gone then
+        self._said_double = False
         self.service: NodeService | None = None
 
     def __repr__(self) -> str:
@@ -155,6 +159,7 @@ class FarNode:
     async def _serve(self, span: Span) -> None:
         """Load a span's blocks and stand ready to answer for them; announced as joining."""
         self._info = self._describe(span)
+        self._settled_at = time.monotonic() + self._lifetime
         await self._announce()
         stack = BlockStack(
             self.checkpoint,
@@ -168,6 +173,8 @@ class FarNode:
         cache = stack.make_cache(self.config.cache_tokens)
         speed = await asyncio.to_thread(measure_speed, stack, self.config.threads)
         self._info = speed.applied_to(self._info)
+        if self.config.throughput is not None:
+            self._info = replace(self._info, throughput=float(self.config.throughput))
         service = NodeService(
             self.config, self.prefix, stack, cache, self._network.transport, speed.threads
         )
@@ -238,19 +245,27 @@ class FarNode:
         weights = block_bytes(self.checkpoint, self.config.quantize, self._dtype)
         return cache + weights + sum(adapter.bytes_per_block for adapter in self._adapters)
 
+    @property
+    def _lifetime(self) -> float:
+        """Seconds that an announcement holds."""
+        return max(2 * self.config.update_period, _MIN_LIFETIME)
+
     async def _announce(self) -> None:
-        lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
-        await self._network.directory.announce(self.prefix, self.info, lifetime)
+        info = self.info
+        await self._network.directory.announce(self.prefix, info, self._lifetime)
+        self._announced = info
 
     async def _keep_announcing(self) -> None:
         directory = self._network.directory
         while True:
             try:
-                lifetime = max(2 * self.config.update_period, _MIN_LIFETIME)
-                await directory.register_model(self.prefix, self.checkpoint.num_blocks, lifetime)
+                await directory.register_model(
+                    self.prefix, self.checkpoint.num_blocks, self._lifetime
+                )
                 await self._measure_next_hops()
                 await asyncio.sleep(self.config.update_period)
                 await directory.rejoin()
+                await self._look_for_a_double()
                 await self._announce()
             except (FarMeshError, TimeoutError, OSError) as error:
                 # The swarm may be gone for a while; the next round tries again.
@@ -264,6 +279,7 @@ class FarNode:
             return  # nobody comes behind the last block
         # That block's records alone: in a large swarm all of them are megabytes.
         nodes = await self._network.directory.lookup(self.prefix, total, only=end)
+        self._notice_double(nodes, self._announced)
         behind = [
             node.peer_id
             for node in nodes
@@ -273,6 +289,33 @@ class FarNode:
         rtts = await asyncio.gather(*(self._ping(peer_id) for peer_id in chosen))
         pings = {peer_id: rtt for peer_id, rtt in zip(chosen, rtts, strict=True) if rtt is not None}
         self._info = replace(self.info, next_pings=pings)
+
+    async def _look_for_a_double(self) -> None:
+        """Look at one block's records for another peer with this node's id."""
+        announced, total = self._announced, self.checkpoint.num_blocks
+        block = _RANDOM.randrange(total)
+        nodes = await self._network.directory.lookup(self.prefix, total, only=block)
+        self._notice_double(nodes, announced)
+
+    def _notice_double(self, nodes: Iterable[NodeInfo], announced: NodeInfo | None) -> None:
+        """Say so once when another peer announces under this node's id: a copied identity file.
+
+        Of two such peers others see the one that spoke last.
+        """
+        if announced is None or announced is not self._announced:
+            return  # it said something new meanwhile
+        if self._said_double or time.monotonic() < self._settled_at:
+            return
+        for node in nodes:
+            mine = node.peer_id == self._me and node.state is NodeState.ONLINE
+            if mine and _speeds(node) != _speeds(announced):
+                self._said_double = True
+                logger.warning(
+                    "Another peer uses this node's identity (…%s) and serves blocks %s; others "
+                    "cannot tell the two apart. Give each an identity file of its own.",
+                    self._me[-6:],
+                    node.span,
+                )
 
     @property
     def _me(self) -> PeerId:
@@ -309,6 +352,11 @@ class FarNode:
             self.info.throughput,
             quality=self.config.balance_quality,
         )
+
+
+def _speeds(node: NodeInfo) -> tuple[Any, ...]:
+    """What tells two announcements of one id apart: nobody measures the same twice."""
+    return node.span, node.inference_rps, node.forward_rps, node.throughput
 
 
 class _Switch:

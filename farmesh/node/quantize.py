@@ -55,16 +55,18 @@ def block_bytes(checkpoint: Checkpoint, kind: str, dtype: torch.dtype) -> int:
     return int(linear * _BYTES.get(kind, dtype.itemsize) + other * dtype.itemsize)
 
 
-def quantize_linears(module: torch.nn.Module, kind: str, dtype: torch.dtype) -> None:
-    """Replace the linear layers inside ``module`` on the CPU; moving it elsewhere still works."""
+def quantize_linears(
+    module: torch.nn.Module, kind: str, dtype: torch.dtype, device: torch.device
+) -> None:
+    """Replace the linear layers inside ``module`` (on the CPU) by quantised ones on ``device``."""
     for name, child in module.named_children():
         if isinstance(child, torch.nn.Linear):  # subclasses too: Falcon's computes the same
-            setattr(module, name, _quantized(child, kind, dtype))
+            setattr(module, name, _quantized(child, kind, dtype, device))
         else:
-            quantize_linears(child, kind, dtype)
+            quantize_linears(child, kind, dtype, device)
 
 
-def _quantized(linear: Any, kind: str, dtype: torch.dtype) -> torch.nn.Module:
+def _quantized(linear: Any, kind: str, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
     nn = _bitsandbytes().nn
     shape, weight = (linear.in_features, linear.out_features), linear.weight.detach()
     if kind == "int8":
@@ -78,7 +80,9 @@ def _quantized(linear: Any, kind: str, dtype: torch.dtype) -> torch.nn.Module:
         )
         layer.weight = nn.Params4bit(weight, requires_grad=False, quant_type="nf4")
     layer.bias = linear.bias
-    quantized: torch.nn.Module = layer.to("cpu")  # where the weight is rounded
+    # The move rounds the weight. It must be the first one: a later move of the blocks around it
+    # would leave int8's scales behind.
+    quantized: torch.nn.Module = layer.to(device)
     # On CPUs int8 "in training" means: whole activations on rounded weights. Otherwise it rounds
     # activations too, but for columns in which any row of the batch has an outlier, and sessions
     # that are packed together would change one another's replies.

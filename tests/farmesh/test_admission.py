@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from farmesh.core import Span
+from farmesh.core import FinishReason, Span
 from farmesh.errors import MissingBlocks, ProtocolError, QuotaExceeded, SwarmBusy
 from farmesh.node.session import Account, NodeSession
 from farmesh.wire import CODE_BUSY, Step, StepMetadata
 from tests.farmesh.harness import generate, greedy, service, swarm_of, until
+from tests.farmesh.simulation import simulated
 
 PROMPT = [1, 2, 3]
 
@@ -42,6 +43,19 @@ async def test_sessions_of_one_peer_are_limited(checkpoint: Path) -> None:
         assert (await generate(sessions[2], PROMPT, greedy(1))).tokens
 
 
+async def test_what_an_operator_says_of_a_node(checkpoint: Path) -> None:
+    """Bug prevented: --throughput is measured over, --max-session-tokens is not kept."""
+    options = {"throughput": 12.5, "max_session_tokens": 32}
+    async with swarm_of(checkpoint, "a=0:4", **options) as swarm:
+        info = swarm.nodes["a"].info
+        assert info.throughput == 12.5
+        assert info.inference_rps != 12.5, "what is measured is announced beside it"
+        session = (await swarm.client()).session()
+        reply = await generate(session, PROMPT, greedy(64))
+        assert len(PROMPT) + len(reply.tokens) == 32
+        assert reply.finished.reason is FinishReason.CONTEXT_FULL
+
+
 async def test_a_node_measures_who_comes_behind_it(checkpoint: Path) -> None:
     """Bug prevented: a node announces ways to nodes that no route takes behind it, or to none."""
     async with swarm_of(checkpoint, "a=0:2 b=2:4 c=1:4 d=0:2") as swarm:
@@ -51,6 +65,7 @@ async def test_a_node_measures_who_comes_behind_it(checkpoint: Path) -> None:
         assert not swarm.nodes["b"].info.next_pings, "nothing comes behind the last block"
 
 
+@simulated
 async def test_cache_of_one_peer_is_limited(checkpoint: Path) -> None:
     """Bug prevented: one peer fills the KV cache, or is refused while its own chats are idle."""
     options = {"cache_tokens": 256, "max_cache_tokens_per_peer": 64, "alloc_timeout": 0.2}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ import torch
 import transformers as tf
 from transformers import AutoModelForCausalLM
 
-from farmesh.checkpoint import Checkpoint
+from farmesh.checkpoint import Checkpoint, resolve_device
 from farmesh.client import FarMeshClient
-from farmesh.errors import UnsupportedModel
+from farmesh.errors import CheckpointError, UnsupportedModel
 from farmesh.families import supported_models
+from farmesh.session import InferenceSession
 from tests.farmesh.harness import generate, greedy, swarm_of
 
 VOCABULARY = 320
 LOGITS = 1e-4  # largest difference allowed in any logit, fp32
+CHUNK = 128  # tokens of one prefill message
+LENGTHS = (1, 2, 17, CHUNK, CHUNK + 1, 600)  # of prompts
+REPLY = 4  # tokens
 
 _BASE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -120,30 +125,49 @@ def spy_on_logits(client: FarMeshClient) -> list[torch.Tensor]:
     return seen
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A prompt, and what transformers alone makes of it."""
+
+    prompt: list[int]
+    tokens: list[int]
+    logits: torch.Tensor  # that chose them, [tokens, vocabulary]
+
+
+def conversation(model: Any, draw: random.Random, length: int) -> Iterator[Turn]:
+    """Two turns, then a rewind into the middle with a different ending."""
+    prompt = [draw.randrange(VOCABULARY) for _ in range(length)]
+    for _turn in range(3):
+        tokens, logits = expected(model, prompt, REPLY)
+        yield Turn(prompt, tokens, logits)
+        middle = len(prompt) // 2
+        prompt = [*prompt, *tokens] if _turn == 0 else prompt[:middle]
+        prompt = [*prompt, draw.randrange(VOCABULARY)]
+
+
+async def held(session: InferenceSession, turns: Sequence[Turn]) -> None:
+    """One conversation through the swarm; its tokens are those of transformers."""
+    for turn in turns:
+        assert (await generate(session, turn.prompt, greedy(REPLY))).tokens == turn.tokens
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 async def test_a_family_is_exact(name: str, tmp_path: Path) -> None:
     """Bug prevented: a window, scaling, head grouping or bias that only one family uses is lost,
-    and its replies go wrong without an error, perhaps only beyond the first chunk or turn."""
+    and its replies go wrong without an error, perhaps only beyond the first chunk or turn, at a
+    chunk's edge, or for a single token."""
     model = make(tmp_path, name)
     draw = random.Random(name)
-    for layout, length in zip(LAYOUTS, (600, 1, 90), strict=True):
+    conversations = [list(conversation(model, draw, length)) for length in LENGTHS]
+    wanted = torch.cat([turn.logits for turns in conversations for turn in turns])
+    for layout in LAYOUTS:
         async with swarm_of(tmp_path, layout) as swarm:
-            client = await swarm.client(prefill_chunk=128)
+            client = await swarm.client(prefill_chunk=CHUNK)
             seen = spy_on_logits(client)
-            prompt = [draw.randrange(VOCABULARY) for _ in range(length)]
-            session = client.session()
-            for _turn in range(2):
-                seen.clear()
-                tokens, logits = expected(model, prompt, 4)
-                reply = await generate(session, prompt, greedy(4))
-                assert reply.tokens == tokens
-                assert (torch.cat(seen) - logits).abs().max() < LOGITS
-                prompt = [*prompt, *tokens, draw.randrange(VOCABULARY)]
-            # A rewind into the middle, then a different ending.
-            prompt = [*prompt[: len(prompt) // 2], draw.randrange(VOCABULARY)]
-            assert (await generate(session, prompt, greedy(4))).tokens == expected(
-                model, prompt, 4
-            )[0]
+            for turns in conversations:
+                async with client.session() as session:
+                    await held(session, turns)
+            assert (torch.cat(seen) - wanted).abs().max() < LOGITS
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -151,14 +175,16 @@ async def test_sessions_of_a_family_can_be_packed(name: str, tmp_path: Path) -> 
     """Bug prevented: tokens of one chat see another's keys, positions or masks in a batch."""
     model = make(tmp_path, name)
     draw = random.Random(name)
-    prompts = [[draw.randrange(VOCABULARY) for _ in range(n)] for n in (3, 70, 130)]
+    conversations = [list(conversation(model, draw, length)) for length in (1, 3, 70, 130)]
     async with swarm_of(tmp_path, "a=0:2 b=2:4", max_batch_tokens=96) as swarm:
         client = await swarm.client(prefill_chunk=64)
-        replies = await asyncio.gather(
-            *(generate(client.session(), prompt, greedy(5)) for prompt in prompts)
-        )
-    for prompt, reply in zip(prompts, replies, strict=True):
-        assert reply.tokens == expected(model, prompt, 5)[0]
+        seen = spy_on_logits(client)
+        await asyncio.gather(*(held(client.session(), turns) for turns in conversations))
+    rows = torch.cat(seen)  # of all sessions, in the order in which they came to pass
+    wanted = torch.cat([turn.logits for turns in conversations for turn in turns])
+    assert len(rows) == len(wanted)
+    nearest = (wanted[:, None] - rows[None]).abs().amax(-1).amin(-1)
+    assert nearest.max() < LOGITS
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -225,3 +251,13 @@ def test_prefixes_are_upstreams(model_type: str, name: str, prefix: str) -> None
     from farmesh.families import family_of
 
     assert family_of({"model_type": model_type}).dht_prefix(name) == prefix
+
+
+@pytest.mark.parametrize("name", ["cuda:2", "cuda:1", "warp"])
+def test_a_device_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: a mistyped GPU is a traceback, after gigabytes were fetched."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: name == "cuda:2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(CheckpointError, match=r"no cuda:2|CUDA is not available|is not a device"):
+        resolve_device(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from huggingface_hub import constants
 
 import farmesh.hub
 import farmesh.node.node
+from farmesh import AutoDistributedModelForCausalLM
 from farmesh.checkpoint import Checkpoint
 from farmesh.client import FarMeshClient
 from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import NodeState, Span
+from farmesh.distributed import _LOOP
 from farmesh.errors import (
     CheckpointError,
     CheckpointGated,
@@ -32,6 +36,7 @@ from tests.models import Oracle
 
 NAME = "someone/tiny"
 PROMPT = [5, 17, 99, 3]
+SLACK = 16 * 1024  # bytes of a file that a buffer may hold back
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,37 @@ async def test_everybody_fetches_what_they_need(hub: Hub, shards: Path, oracle: 
     assert hub.fetched == (others | stem | {"generation_config.json"}) - needed
 
 
+def test_upstreams_quickstart_by_name(
+    hub: Hub, shards: Path, oracle: Oracle, tmp_path: Path
+) -> None:
+    """Bug prevented: with a name on the hub, from_pretrained looks for the swarm under another
+    prefix than the nodes, sends no token, or downloads the blocks that the nodes have."""
+    hub.add("someone/tiny.v1", shards, token="hf_secret")
+    config = NodeConfig(checkpoint=shards, span=Span(0, 4), dht_prefix="tiny-v1-hf", threads=1)
+    node = FarNode(config)
+    _LOOP.run(node.__aenter__())
+    try:
+        with pytest.raises(CheckpointNotFound, match="a private one needs HF_TOKEN"):
+            AutoDistributedModelForCausalLM.from_pretrained("someone/tiny.v1")
+        model = AutoDistributedModelForCausalLM.from_pretrained(
+            "someone/tiny.v1",
+            initial_peers=node.addresses,
+            torch_dtype=torch.float32,
+            cache_dir=tmp_path / "elsewhere",
+            use_auth_token="hf_secret",
+        )
+        outputs = model.generate(torch.tensor([PROMPT]), max_new_tokens=5)
+        model.close()
+    finally:
+        _LOOP.run(node.__aexit__(None, None, None))
+    assert outputs.tolist() == [PROMPT + oracle.greedy(PROMPT, 5)]
+    small = {"config.json", "generation_config.json", "model.safetensors.index.json"}
+    stem = files_of(shards, "model.embed_tokens", "model.norm", "lm_head")
+    assert hub.fetched == small | stem
+    assert stem < files_of(shards, ""), "or this test could not fail"
+    assert list((tmp_path / "elsewhere").rglob("config.json"))
+
+
 async def test_a_node_that_fetches_stays_announced(
     hub: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,21 +148,67 @@ def test_a_client_alone_leaves_the_blocks_there(hub: Hub, shards: Path) -> None:
     assert repr(checkpoint) == "<Checkpoint someone/tiny llama 4 blocks>"
 
 
+def half_fetched(tmp_path: Path) -> int:
+    """Bytes in the cache of files that are not whole."""
+    return sum(path.stat().st_size for path in tmp_path.rglob("*.incomplete"))
+
+
+def wait_for_bytes(tmp_path: Path, count: int) -> None:
+    """Until so many are in the cache, but for what a buffer holds back."""
+    deadline = time.monotonic() + 10
+    while half_fetched(tmp_path) < count - SLACK:
+        assert time.monotonic() < deadline, "they never came"
+        threading.Event().wait(0.005)
+
+
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_dropped_connection_is_no_end(hub: Hub, checkpoint: Path, reset: bool) -> None:
-    """Bug prevented: gigabytes are lost to one bad moment of a network."""
+def test_a_dropped_connection_is_no_end(
+    hub: Hub, checkpoint: Path, tmp_path: Path, reset: bool
+) -> None:
+    """Bug prevented: gigabytes are lost to one bad moment of a network; huggingface_hub by itself
+    begins anew after a reset."""
     hub.add(NAME, checkpoint)
     file = "model.safetensors"
-    hub.drops[file] = [200_000, 300_000]
+    hub.drops[file] = list(range(100_000, 500_000, 50_000))  # more often than a try is repeated
     hub.reset = reset
+    hub.before_drop = lambda end: wait_for_bytes(tmp_path, end)
     found = Checkpoint(NAME)
     found.fetch(["model."])
-    assert (found.path / file).read_bytes() == (checkpoint / file).read_bytes()
-    offsets = [one.offset for one in hub.asked if one.method == "GET" and one.file == file]
-    assert len(offsets) == 3
-    if not reset:  # huggingface_hub takes these up where they ended; after a reset it begins anew
-        assert offsets[0] == 0
-        assert 150_000 < offsets[1] <= 200_000 < offsets[2] <= 300_000
+    data = (checkpoint / file).read_bytes()
+    assert (found.path / file).read_bytes() == data
+    assert len([one for one in hub.asked if one.method == "GET" and one.file == file]) == 9
+    assert hub.sent < len(data) + 9 * SLACK
+    assert not half_fetched(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_process_that_ended_is_no_end(
+    hub: Hub, checkpoint: Path, tmp_path: Path, damaged: bool
+) -> None:
+    """Bug prevented: after Ctrl-C or a crash a file of gigabytes is fetched from its beginning; a
+    part that the disk lost meanwhile ends up in the weights."""
+    hub.add(NAME, checkpoint)
+    data = (checkpoint / "model.safetensors").read_bytes()
+
+    def interrupt(here: int, wanted: int) -> None:
+        if here > 300_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Checkpoint(NAME).fetch(["model."], interrupt)
+    (part,) = tmp_path.rglob("*.incomplete")
+    assert 300_000 - SLACK < part.stat().st_size < len(data)
+    if damaged:
+        part.write_bytes(bytes(part.stat().st_size))
+    hub.sent = 0
+    told: list[tuple[int, int]] = []
+    again = Checkpoint(NAME)
+    again.fetch(["model."], lambda *at: told.append(at))
+    assert (again.path / "model.safetensors").read_bytes() == data
+    assert told[0][0] > 300_000 - SLACK, "progress begins where it was"
+    assert told[-1] == (len(data), len(data))
+    if not damaged:
+        assert hub.sent < len(data) - 300_000 + SLACK
 
 
 def test_what_is_in_the_cache_needs_no_network(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farmesh.core import NodeState, Span
-from farmesh.placement import block_throughputs, blocks_that_fit, choose_span
+from farmesh.placement import better_span, block_throughputs, blocks_that_fit, choose_span
 from tests.farmesh.test_core import node
 
 
@@ -51,3 +51,14 @@ def test_at_least_one_block_and_never_more_than_there_are() -> None:
     assert blocks_that_fit(10**12, 1, 8) == 8
     assert blocks_that_fit(10 * 10**9, 10**9, 8) == 6
     assert blocks_that_fit(10**9, 0, 8) == 8
+
+
+def test_a_move_has_to_be_worth_it() -> None:
+    """Prevents nodes that move for nothing, leave a gap behind, or ignore --balance-quality."""
+    first, last = Span(0, 2), Span(2, 4)
+    assert better_span([5.0, 5.0, 0.0, 0.0], first, 1.0) == last
+    assert better_span([0.0, 0.0, 0.0, 0.0], last, 1.0) is None, "nobody else serves 2:4"
+    uneven = [3.0, 3.0, 2.0, 2.0]  # the weakest block has 2 now, and would have 3
+    assert better_span(uneven, first, 1.0, quality=0.75) == last
+    assert better_span(uneven, first, 1.0, quality=0.6) is None
+    assert better_span([5.0, 5.0, 0.0, 0.0], first, 1.0, quality=0.0) is None

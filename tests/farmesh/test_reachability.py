@@ -1,17 +1,29 @@
-"""How a peer is reached: directly, through a relay, or anew when no relay takes it in any more."""
+"""How a peer is reached: directly, through a relay, or anew when no relay takes it in any more.
+
+And what upstream's nodes are told when they ask whether they can be.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hivemind.p2p import P2P, P2PContext, P2PDaemonError, P2PHandlerError, PeerID
+from hivemind.proto import dht_pb2
 
+import farmesh.node.node
 from farmesh import p2p
-from farmesh.config import Relay
+from farmesh.config import BootstrapConfig, NodeConfig, Relay
+from farmesh.core import Span
 from farmesh.errors import ConfigError
-from farmesh.p2p import Peer, peer_id_of
+from farmesh.node import FarNode
+from farmesh.p2p import Bootstrap, Peer, peer_id_of
+from farmesh.reachability import RPC_CHECK, ask
 from tests.farmesh.harness import until
 
 BOOT = "/ip4/203.0.113.7/tcp/443/p2p/QmPgiDQKDHEJm7z6ruw2Sbb1jg1oCmSs86cRmtHB7L2PgJ"
@@ -101,3 +113,66 @@ async def test_a_relay_that_stays_away(
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watch
+
+
+@contextlib.asynccontextmanager
+async def hidden_peer(swarm: Peer) -> AsyncIterator[P2P]:
+    """A peer that has joined, answers about itself, and listens nowhere."""
+    daemon = await P2P.create(initial_peers=list(swarm.addresses), no_listen=True, use_relay=False)
+
+    async def yes(request: dht_pb2.PingRequest, context: P2PContext) -> dht_pb2.PingResponse:
+        return dht_pb2.PingResponse(available=True)
+
+    try:
+        await daemon.add_protobuf_handler(RPC_CHECK, yes, dht_pb2.PingRequest)
+        yield daemon
+    finally:
+        await daemon.shutdown()
+
+
+async def test_upstream_asks_whether_it_can_be_dialled() -> None:
+    """Prevents a Petals node behind a router from taking itself for public, because those whom it
+    asks do not answer, or answer over the connection that it made itself."""
+    async with Peer() as asked, Peer(initial_peers=asked.addresses) as public:
+        judge = PeerID.from_base58(asked.peer_id)
+        async with hidden_peer(asked) as hidden:
+            assert await ask(hidden, judge, judge)
+            assert await ask(hidden, judge, PeerID.from_base58(public.peer_id))
+            assert not await ask(hidden, judge, hidden.peer_id)
+            assert await ask(asked.p2p, hidden.peer_id, hidden.peer_id), "or this proves nothing"
+            with pytest.raises(P2PHandlerError, match="needs a peer's id"):
+                await ask(hidden, judge, PeerID(b""))
+            first, second = (
+                asyncio.create_task(ask(hidden, judge, PeerID.from_base58(public.peer_id)))
+                for _ in range(2)
+            )
+            with pytest.raises(P2PHandlerError, match="another reachability check"):
+                await second
+            assert await first
+            with pytest.raises(P2PDaemonError, match="not supported"):
+                async with Peer(initial_peers=asked.addresses, client_mode=True) as client:
+                    await ask(hidden, PeerID.from_base58(client.peer_id), judge)
+
+
+async def test_a_copied_identity_is_noticed(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    """Prevents two machines with one identity file that push each other out of the swarm, neither
+    of them saying why; and a node that takes what it said itself for another's."""
+    monkeypatch.setattr(farmesh.node.node, "_MIN_LIFETIME", 0.5)
+    async with Bootstrap(BootstrapConfig()) as bootstrap, contextlib.AsyncExitStack() as scope:
+        config = NodeConfig(
+            checkpoint=checkpoint,
+            initial_peers=bootstrap.addresses,
+            span=Span(0, 4),
+            dht_prefix="_test",
+            threads=1,
+            update_period=0.2,
+            identity_path=tmp_path / "identity",
+        )
+        node = await scope.enter_async_context(FarNode(config))
+        await until(lambda: time.monotonic() > node._settled_at + 0.5, 10)
+        assert "Another peer" not in caplog.text
+        await scope.enter_async_context(FarNode(config))
+        await until(lambda: "Another peer uses this node's identity" in caplog.text, 10)
+        assert "serves blocks 0:4" in caplog.text

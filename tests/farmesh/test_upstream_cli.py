@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from farmesh.__main__ import command_line
+from farmesh.__main__ import command_line, node_config
 from farmesh.cli import run_dht, run_server
+from farmesh.config import NodeConfig
 from farmesh.constants import PUBLIC_INITIAL_PEERS
 
 PEER = "/ip4/127.0.0.1/tcp/31337/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
@@ -46,6 +47,38 @@ def test_loading_flags_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
         ["org/one", "org/two"],
     )
     assert os.environ["HF_TOKEN"] == "hf_x"
+
+
+def test_flags_that_weigh_a_node_are_taken_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bug prevented: a node takes longer sessions, announces other figures or at other times, or
+    moves when its operator had said not to."""
+    line = (
+        "m --new_swarm --throughput 12.5 --inference_max_length 300 --update_period 7.4 "
+        "--balance_quality 0 --mean_balance_check_period 90"
+    )
+    config = node_config(command_line().parse_args(run_server.translate(line.split())))
+    assert (config.throughput, config.max_session_tokens) == (12.5, 300)
+    assert (config.update_period, config.balance_quality, config.rebalance_period) == (7, 0, 90)
+    for measured in ("auto", "eval"):
+        flags = run_server.translate(["m", "--new_swarm", "--throughput", measured])
+        assert node_config(command_line().parse_args(flags)) == NodeConfig(
+            checkpoint="m", host="0.0.0.0"
+        )
+    for wrong in ("--throughput dry_run", "--throughput -1", "--balance_quality most"):
+        with pytest.raises(SystemExit):
+            command_line().parse_args(run_server.translate(["m", "--new_swarm", *wrong.split()]))
+    assert "'dry_run' is not a number from 0 up" in capsys.readouterr().err
+
+
+def test_flags_without_effect_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bug prevented: an operator believes in a limit that nobody keeps."""
+    line = "m --new_swarm --num_handlers 8 --session_timeout 60 --num_handlers 4 --use_relay"
+    assert run_server.translate(line.split())[:2] == ["serve", "m"]
+    assert capsys.readouterr().err == "--num_handlers, --session_timeout have no effect here.\n"
+    run_dht.translate(["--use_ipfs"])
+    assert capsys.readouterr().err == "--use_ipfs has no effect here.\n"
+    run_server.translate(["m", "--new_swarm", "--skip_reachability_check"])
+    assert capsys.readouterr().err == ""
 
 
 def test_the_public_swarm_is_joined_only_when_upstream_would() -> None:
