@@ -43,10 +43,7 @@ class ReachabilityCheck:
             ProtocolError: no peer id.
             RemoteError: another check is under way.
         """
-        identity = request.peer.node_id
-        if not 0 < len(identity) <= _MAX_ID_BYTES:
-            raise ProtocolError("a reachability check needs a peer's id")
-        peer_id = PeerID(identity)
+        peer_id = asked_about(request)
         if peer_id == context.local_id:
             return dht_pb2.PingResponse(available=True)
         if self._dialling.locked():
@@ -71,6 +68,14 @@ class ReachabilityCheck:
             return False
         finally:
             await daemon.shutdown()
+
+
+def asked_about(request: dht_pb2.PingRequest) -> PeerID:
+    """Raises: ProtocolError."""
+    identity = request.peer.node_id
+    if not 0 < len(identity) <= _MAX_ID_BYTES:
+        raise ProtocolError("a reachability check needs a peer's id")
+    return PeerID(identity)
 
 
 async def ask(daemon: P2P, peer_id: PeerID, about: PeerID) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import random
 import re
 import resource
@@ -31,7 +32,7 @@ import torch
 from google.protobuf.message import DecodeError
 from hivemind.compression import serialize_torch_tensor
 from hivemind.dht.storage import DictionaryDHTValue
-from hivemind.proto import p2pd_pb2, runtime_pb2
+from hivemind.proto import dht_pb2, p2pd_pb2, runtime_pb2
 from hivemind.utils import MSGPackSerializer, get_dht_time
 from hivemind.utils.timed_storage import ValueWithExpiration
 
@@ -52,6 +53,7 @@ from farmesh.discovery import (
 from farmesh.errors import ProtocolError, RemoteError, StreamBroken
 from farmesh.multiplex import Channel, SharedConnection
 from farmesh.p2p import OwnStream, parse_message
+from farmesh.reachability import asked_about
 from farmesh.wire import (
     NextServer,
     Step,
@@ -140,6 +142,10 @@ def _error(data: bytes) -> object:
     if len(code) > 32 or len(sentence) > 500:
         raise AssertionError("a long error came through")
     return code, length_limit(sentence)
+
+
+def _check(data: bytes) -> object:
+    return asked_about(parse_message(dht_pb2.PingRequest, data)).to_base58()
 
 
 def _record(data: bytes) -> object:
@@ -234,6 +240,7 @@ def targets() -> list[Target]:
         session_id="session",
         step_id="step",
         max_length=64,
+        active_adapter="lora",
         start_from_position=3,
         next_servers=(NextServer("QmNext", "their-session", Span(2, 4)),),
         alloc_timeout=5.0,
@@ -264,6 +271,7 @@ def targets() -> list[Target]:
     )
     info = {"version": "1", "forward_schema": ((1.0,), {}), "cache_tokens_available": 5}
     busy = p2pd_pb2.RPCError(message=error_text("busy", "max_length 9 exceeds this node's 8"))
+    check = dht_pb2.PingRequest(peer=dht_pb2.NodeInfo(node_id=b"\x12\x20" + bytes(32)))
     return [
         Target(
             "step",
@@ -295,6 +303,7 @@ def targets() -> list[Target]:
         Target("shared", _shared, [mixed]),
         Target("frames", _frames, [own]),
         Target("error", _error, [busy.SerializeToString()], p2pd_pb2.RPCError),
+        Target("check", _check, [check.SerializeToString()], dht_pb2.PingRequest),
     ]
 
 
@@ -363,7 +372,9 @@ def rework(message: Any, other: bytes, rng: random.Random) -> None:
     fields = [f for f in message.DESCRIPTOR.fields if f.message_type or getattr(message, f.name)]
     field = rng.choice(fields or message.DESCRIPTOR.fields)
     value = getattr(message, field.name)
-    if field.message_type is not None:
+    if field.message_type is not None and not hasattr(value, "add"):  # there is one of it at most
+        rework(value, other, rng)
+    elif field.message_type is not None:
         if not value or rng.random() < 0.1:
             value.add()
         elif rng.random() < 0.1:
@@ -377,6 +388,8 @@ def rework(message: Any, other: bytes, rng: random.Random) -> None:
     elif isinstance(value, str):
         text = damage(value.encode(), other, rng).decode("utf-8", "ignore")
         setattr(message, field.name, rng.choice((text, *_DTYPES)))
+    elif isinstance(value, float):
+        setattr(message, field.name, rng.choice((-1.0, 0.5, 1e300, math.inf, math.nan)))
     elif isinstance(value, int):
         setattr(message, field.name, rng.randrange(2 if field.name == "requires_grad" else 7))
     else:

@@ -119,10 +119,17 @@ class MixedSwarm:
         self.commands.append(command)
         return command
 
+    def start_petals(self, span: str, *options: str) -> PetalsNode:
+        """A node of Petals that is starting."""
+        node: PetalsNode = self._start(
+            PetalsNode(self.python, self._folder, self.checkpoint, span, self.addresses, options)
+        )
+        return node
+
     def petals(self, span: str, *options: str) -> PetalsNode:
         """A node of Petals, ready; the first one founds the swarm if nobody else has."""
-        node = PetalsNode(self.python, self._folder, self.checkpoint, span, self.addresses, options)
-        address = self._start(node).address()
+        node = self.start_petals(span, *options)
+        address = node.address()
         self.addresses = self.addresses or (address,)
         return node
 

@@ -201,6 +201,17 @@ async def check_petals_client(swarm: MixedSwarm, oracle: Oracle) -> None:
     assert replies[1] == oracle.greedy([*first, *replies[0], *added], 16)
 
 
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_petals_node_asks_whether_it_can_be_dialled(checkpoint: Path, reachable: bool) -> None:
+    """Prevents a Petals node behind a router that takes itself for public in a swarm of ours, and
+    one in the open that goes behind a relay. Nobody's answer counts as yes, a "no" must be ours."""
+    options = () if reachable else ("--announce_maddrs", "/ip4/127.0.0.1/tcp/9")  # nobody is there
+    with mixed_swarm(checkpoint) as swarm:
+        node = swarm.start_petals("0:2", *options)
+        how = node.wait_for(r"This server is accessible (.*)$")
+        assert how == ("directly" if reachable else "via relays")
+
+
 @pytest.mark.parametrize("lost", ["theirs", "ours"])
 async def test_a_mixed_route_and_failover_to_the_other_engine(
     checkpoint: Path, oracle: Oracle, lost: str
