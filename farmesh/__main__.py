@@ -221,7 +221,7 @@ def _add_place(parser: Any) -> None:
         type=_rate,
         default=neutral.rebalance_period,
         metavar="SECONDS",
-        help="between thoughts of moving, on average; 0: never (%(default)g)",
+        help="between thoughts of moving, on average; 0: never (%(default)s)",
     )
 
 

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _GOODBYE_SECONDS = 1.0
 _NEXT_HOPS = 5  # nodes measured for next_pings
+_LOOK_SECONDS = 2.0  # for another peer under this node's id
 _RANDOM = random.Random()
 _MIN_LIFETIME = 3.0  # seconds; upstream's floor for a record
 _LONG_STEP = 128  # rows of which a forward takes long enough to be timed
@@ -251,9 +252,8 @@ class FarNode:
         return max(2 * self.config.update_period, _MIN_LIFETIME)
 
     async def _announce(self) -> None:
-        info = self.info
-        await self._network.directory.announce(self.prefix, info, self._lifetime)
-        self._announced = info
+        self._announced = self.info
+        await self._network.directory.announce(self.prefix, self._announced, self._lifetime)
 
     async def _keep_announcing(self) -> None:
         directory = self._network.directory
@@ -294,8 +294,11 @@ class FarNode:
         """Look at one block's records for another peer with this node's id."""
         announced, total = self._announced, self.checkpoint.num_blocks
         block = _RANDOM.randrange(total)
-        nodes = await self._network.directory.lookup(self.prefix, total, only=block)
-        self._notice_double(nodes, announced)
+        # Nothing depends on it, and this node's announcement waits for it.
+        with contextlib.suppress(FarMeshError, TimeoutError, OSError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                nodes = await self._network.directory.lookup(self.prefix, total, only=block)
+            self._notice_double(nodes, announced)
 
     def _notice_double(self, nodes: Iterable[NodeInfo], announced: NodeInfo | None) -> None:
         """Say so once when another peer announces under this node's id: a copied identity file.
