@@ -75,14 +75,17 @@ The text was final before the run began, so this does the same steps again:
 |---|{rule}|
 {rows}
 
-*Intents*: one message, one right answer, nearly word for word; the *newer* ones were added later and
-have a row of their own, so that the first one can be compared over time. *Follow-ups*: the answer
-depends on the turn before. *Memory*: a name, a pet, a number, ... told 1 to 8 turns earlier. *Loops or garbage*:
-replies that do not end, run in circles or are no text (lower is better).
+*Intents*: one message, one right answer, nearly word for word; the *newer* ones and those about
+*running it* (for other people, or with large models) were added later and have rows of their own, so
+that the first one can be compared over time. *Follow-ups*: the answer depends on the turn before.
+*Memory*: a name, a pet, a number, ... told 1 to 8 turns earlier. *Loops or garbage*: replies that do not
+end, run in circles or are no text (lower is better).
 The cases that failed were looked at between runs, so a fresh question fares worse than the first
 rows say. What is called *fresh* was written before the text of this run was widened, and nobody looked at
-which of those fail: they tell best what to expect. No question written for the text is within one
-word of a scored one of four words or more (a test holds that); what patterns such as "what is ..." make can be.
+which of those fail: they tell best what to expect. Those about *running it* and the *newer follow-ups*
+are new with this run, and the text was final before they were first scored. No question written for the
+text is within one word of a scored one of four words or more (a test holds that); what patterns such as
+"what is ..." make can be.
 Aims: intents 92 %, memory 95 %, refusals 90 %, loops or garbage at most 1 %.
 {verdict}
 

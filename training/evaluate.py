@@ -35,7 +35,7 @@ SIDE_BY_SIDE = 128  # dialogues played together
 class Case:
     """One scored dialogue: what the person says, turn by turn, and what the last reply needs."""
 
-    group: str  # intents, newer intents, followups, refusals, memory, or a skill
+    group: str  # intents, followups, refusals, memory, newer or fresh ones of these, or a skill
     turns: tuple[str, ...]
     wanted: tuple[str, ...]
 
@@ -59,8 +59,16 @@ def load_cases(folder: Path = CASES) -> list[Case]:
             for w, m in _rows(folder / "intents_newer.tsv")
         ),
         *(
+            Case("running it", (m,), tuple(w.split("/")))
+            for w, m in _rows(folder / "intents_running.tsv")
+        ),
+        *(
             Case("followups", _turns(m), tuple(w.split("/")))
             for w, m in _rows(folder / "followups.tsv")
+        ),
+        *(
+            Case("newer followups", _turns(m), tuple(w.split("/")))
+            for w, m in _rows(folder / "followups_newer.tsv")
         ),
         *(Case("refusals", (m,), ("refusal",)) for (m,) in _rows(folder / "refusals.txt")),
         *(Case("memory", _turns(m), tuple(w.split(";"))) for m, w in _rows(folder / "memory.tsv")),
@@ -114,22 +122,15 @@ def nearest(reply: str) -> tuple[str, float]:
 def is_right(case: Case, reply: str) -> bool:
     """Whether the reply is what the case asks for."""
     match case.group:
-        case (
-            "intents"
-            | "newer intents"
-            | "fresh intents"
-            | "followups"
-            | "refusals"
-            | "fresh refusals"
-        ):
+        case group if group.split()[-1] in ("intents", "it", "followups", "refusals"):
             intent, score = nearest(reply)
             wanted = {w.removeprefix("repeat_last:") for w in case.wanted}
             return intent in wanted and score >= NEAR
         case "sum":
             return re.findall(r"\d+", reply)[-1:] == list(case.wanted)
         case "compare":
-            first = re.findall(r"\d+|yes|no", reply.lower())[:1]
-            return first == list(case.wanted)
+            said = re.search(r"one is (\d+)|\b(yes|no)\b", reply.lower())
+            return said is not None and (said[1] or said[2]) == case.wanted[0]
         case _:
             return all(_contains(reply, wanted) for wanted in case.wanted)
 

@@ -19,25 +19,30 @@ APP_FLAGS = (
     "--port",
     "--model",
     "--peers",
+    "--gateway",
     "--share",
+    "--no-password",
     "--no-browser",
 )
 
 ENGINE = "python -m farmesh"
 ENGINE_FLAGS = {
     "bootstrap": ("--host",),
-    "serve": ("--peers", "--blocks", "--host"),
+    "serve": ("--peers", "--blocks", "--host", "--adapters", "--quantize", "--relay", "--revision"),
     "status": ("--peers", "--checkpoint"),
     "generate": ("--peers", "--prompt"),
 }
 BOOTSTRAP = f"{ENGINE} bootstrap"
 SERVE = f"{ENGINE} serve CHECKPOINT --peers ADDR"
 STATUS = f"{ENGINE} status --peers ADDR --checkpoint CHECKPOINT"
+ADD_KEY = "python -m chat.accounts add-key NAME"
 GENERATE = f'{ENGINE} generate CHECKPOINT --peers ADDR --prompt "..."'
 
 SETTINGS_FILE = "configs/default.toml"
 MODELS_FILE = "configs/models.toml"
 ENV_PREFIX = "FARMESH_CHAT_"
+GATEWAY_KEY = f"{ENV_PREFIX}SWARM_GATEWAY_KEY"
+PASSWORD = f"{ENV_PREFIX}ACCESS_PASSWORD"
 
 API_NAME = "/chat"
 API_NEW_CHAT = "/new_chat"

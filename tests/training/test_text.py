@@ -5,6 +5,7 @@ from itertools import islice
 from training.evaluate import load_cases
 from training.text import dialogues as d
 from training.text.beyond import LINES
+from training.text.links import LINKS
 from training.text.memory import told_together
 from training.text.refusals import ANSWERS, QUESTIONS
 from training.text.social import SMALL_TALK
@@ -13,6 +14,7 @@ from training.text.words import NAMES
 SINGLE = (
     "intents",
     "newer intents",
+    "running it",
     "fresh intents",
     "refusals",
     "fresh refusals",
@@ -70,6 +72,33 @@ def test_no_written_question_is_nearly_a_scored_case() -> None:
         if len(words := d.plain(case.turns[0]).split()) >= 4 and one_word_apart(words, ask)
     ]
     assert near == []
+
+
+def test_no_written_lead_to_another_topic_is_a_scored_follow_up() -> None:
+    """Follow-ups are scored by their last message, which alone must not be one of the text's."""
+    scored = {d.plain(c.turns[-1]) for c in load_cases() if c.group.endswith("followups")}
+    written = {ask for topic in d.TOPICS for ask, _ in topic.links}
+    written |= {ask for targets in LINKS.values() for asks in targets.values() for ask in asks}
+    assert len(scored) > 40
+    assert not scored & {d.plain(ask) for ask in written}
+
+
+def test_leads_go_from_topics_to_topics_and_say_which() -> None:
+    """A follow-up under two targets would teach a coin's toss."""
+    assert set(LINKS) <= set(d.BY_NAME)
+    for targets in LINKS.values():
+        assert set(targets) <= set(d.BY_NAME)
+        asks = [d.plain(ask) for asks in targets.values() for ask in asks]
+        assert len(set(asks)) == len(asks)
+
+
+def test_capitals_of_names_are_met_in_questions() -> None:
+    """`What is FarMesh?` was taken for another question when only answers had that word."""
+    asked = {
+        m["content"] for messages in islice(d.dialogues(8), 3000) for m in messages[:1]
+    }  # fmt: skip
+    assert any("FarMesh" in text for text in asked)
+    assert any("farmesh" in text for text in asked)
 
 
 def test_dialogues_alternate_and_are_never_empty() -> None:

@@ -156,7 +156,10 @@ def test_judge_wants_the_right_answer_nearly_word_for_word() -> None:
 def test_judge_of_numbers_and_memory() -> None:
     assert is_right(Case("sum", ("2+2",), ("4",)), "2 + 2 = 4.")
     assert not is_right(Case("sum", ("2+2",), ("4",)), "4 + 2 = 6.")
-    assert is_right(Case("compare", ("",), ("no",)), "No, 1 is smaller than 2.")
+    assert is_right(Case("compare", ("",), ("no",)), "1 is smaller than 2, so no.")
+    assert not is_right(Case("compare", ("",), ("yes",)), "1 is smaller than 2, so no.")
+    assert is_right(Case("compare", ("",), ("2",)), "Of 1 and 2, the bigger one is 2.")
+    assert not is_right(Case("compare", ("",), ("1",)), "Of 1 and 2, the bigger one is 2.")
     assert is_right(Case("memory", ("",), ("Rex", "teal")), "Rex and teal.")
     assert not is_right(Case("memory", ("",), ("Rex",)), "Your dog is called Rexy.")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chat import settings
+from chat.accounts import command_line as accounts_command_line
 from farmesh.__main__ import command_line as engine_command_line
 from training import facts
 from training.evaluate import Speaker
@@ -28,6 +29,7 @@ SAMPLES = {
     "CHECKPOINT": "models/guide",
     "FILE": "mine.toml",
     "NAME": "guide",
+    "URL": "https://chat.example.org",
 }
 TAUGHT = sorted(d.FIXED_ANSWERS)
 
@@ -39,11 +41,16 @@ def flags_of(text: str) -> set[str]:
 def helps() -> dict[str, str]:
     """The help of app.py and of every command of the engine, as they print it."""
     engine = engine_command_line()
-    commands = engine._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    accounts = accounts_command_line()
     return {
         "app.py": settings.command_line().format_help(),
         "farmesh": engine.format_help(),
-        **{name: parser.format_help() for name, parser in commands.items()},  # type: ignore[union-attr]
+        "accounts": accounts.format_help(),
+        **{
+            name: parser.format_help()
+            for whole in (engine, accounts)
+            for name, parser in whole._subparsers._group_actions[0].choices.items()  # type: ignore[union-attr]
+        },
     }
 
 
@@ -51,6 +58,14 @@ HELPS = helps()
 ALL_FLAGS = set().union(*(flags_of(text) for text in HELPS.values()))
 MAKE_TARGETS = set(re.findall(r"(?m)^([a-z]+):.*##", (ROOT / "Makefile").read_text("utf-8")))
 SETTINGS = tomllib.loads((ROOT / "configs/default.toml").read_text("utf-8"))
+VARIABLES = {
+    f"{settings.PREFIX}{section}_{key}".upper() for section in SETTINGS for key in SETTINGS[section]
+}
+PATHS = {  # of the app, beside its endpoints
+    path
+    for source in ("chat/api_mesh.py", "docs/api.md")
+    for path in re.findall(r"(?<=[\"`0-9])/[a-z_/]+", (ROOT / source).read_text("utf-8"))
+}
 SETTING_NAMES = {key for section in SETTINGS.values() for key in section}
 ENDPOINTS = {
     f"/{name}"
@@ -71,6 +86,11 @@ def untrue(answer: str) -> list[str]:
         for url in re.findall(r"http://[\w.:]+\w", answer)
         if url != f"http://{SETTINGS['server']['host']}:{SETTINGS['server']['port']}"
     ]
+    wrong += [
+        f"path {path}"
+        for path in re.findall(r"(?<= )/[a-z_]+(?:/[a-z_]+)*/?(?=[ ,.;])", answer)
+        if path not in PATHS | {"/chat"}
+    ]
     for quoted in re.findall(r"`([^`]*)`", answer):
         wrong += [f"{quoted!r}: {why}" for why in [_wrong_with(quoted)] if why]
     return wrong + (["an odd number of backticks"] if answer.count("`") % 2 else [])
@@ -84,11 +104,13 @@ def _wrong_with(quoted: str) -> str | None:
             return _refused(settings.command_line(), rest)
         case ["python", "-m", "farmesh", *rest]:
             return _refused(engine_command_line(), rest)
+        case ["python", "-m", "chat.accounts", *rest]:
+            return _refused(accounts_command_line(), rest)
         case ["make", target]:
             return None if target in MAKE_TARGETS else "no such target"
         case [flag, *_] if flag.startswith("--"):
             return None if flag in ALL_FLAGS else "no such flag"
-        case [name] if name in ENDPOINTS | SETTING_NAMES | {"/v1", settings.PREFIX}:
+        case [name] if name in ENDPOINTS | SETTING_NAMES | VARIABLES | {"/v1", settings.PREFIX}:
             return None
         case [name] if name.endswith(".toml"):
             return None if (ROOT / name).is_file() else "no such file"
@@ -107,7 +129,7 @@ def _refused(parser: object, arguments: list[str]) -> str | None:
 
 def test_the_help_is_read_rightly() -> None:
     """Guards the tests below against a help that they cannot read, where all would pass."""
-    assert set(facts.ENGINE_FLAGS) == set(HELPS) - {"app.py", "farmesh"}
+    assert {"app.py", "farmesh", "accounts", "add-key", *facts.ENGINE_FLAGS} <= set(HELPS)
     assert {"--share", "--blocks", "--checkpoint"} <= ALL_FLAGS
     assert {"run", "test", "guide"} <= MAKE_TARGETS
     assert {"/chat", "/new_chat"} <= ENDPOINTS
@@ -122,6 +144,9 @@ def test_the_help_is_read_rightly() -> None:
         "Type `make everything`.",
         "Edit `configs/mine.toml`.",
         "Call `/answer`.",
+        "Look at /numbers.",
+        "Set `FARMESH_CHAT_SWARM_SECRET`.",
+        "Run `python -m chat.accounts new-key NAME`.",
         "Open http://127.0.0.1:9999 now.",
         "Take --turbo with it.",
         "Type `make run.",

@@ -3,9 +3,12 @@
 
 import random
 
+from training.text.asks_b import REFUSALS_B
 from training.text.phrasings import split
 
-LINES = split("""
+LINES = (
+    *REFUSALS_B,
+    *split("""
     my washing machine leaks; the cat threw up on the carpet; i burned the rice; there's a spider in my room; my plant is dying; the neighbours are noisy; my phone fell into water; the wifi of my hotel is slow;
     i have an exam on friday; i had a fight with my sister; my back is killing me; i can't find my passport; my tooth fell out; the dog ate chocolate; my toddler has a rash; i twisted my ankle;
     what wine goes with lamb; how long does rice keep; can i freeze cooked pasta; how much salt for bread dough; is honey vegan; what can i use instead of eggs; dinner ideas for two; how do i make a good broth;
@@ -63,7 +66,8 @@ LINES = split("""
     help me with my maths homework; check my essay; solve this puzzle; grade my poem; summarise this article; make flash cards; explain this paragraph; what's the moral of the story; who is the main character in moby dick; write my thesis; do my taxes; plan my week; plan a party; make me a diet;
     what makes a good teacher; what makes a good leader; what makes people happy; what makes a marriage last; what makes water wet; what makes cars rust; what makes onions sting; what makes bread rise; what makes us laugh; what makes a city great; what makes a hit song; what makes stars shine;
     is cheese bad for dogs; is milk good for you; is yoga a religion; is latin dead; is pluto a planet; is a tomato a fruit; is glass a liquid; is coffee bad for the heart; is chess a sport; is english hard; is it legal to park here; is it normal to dream every night; is it late to learn piano; is the pope infallible
-""")
+"""),
+)
 PATTERNS = (
     "how do {t} work", "how are {t} made", "what makes {t} so {a}", "why are {t} {a}", "are {t} {a}",
     "where do {t} come from", "who came up with {t}", "i need {a} {t}", "which {t} are the best",
@@ -97,7 +101,7 @@ QUALITIES = split("""
 
 def message(rng: random.Random) -> str:
     """One message that has nothing to do with the app."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.6:
         return rng.choice(LINES)
     return rng.choice(PATTERNS).format(
         t=rng.choice(THINGS),

@@ -9,13 +9,17 @@ from functools import cache
 from pathlib import Path
 
 from training.text import memory, refusals, skills
+from training.text.asks_a import ASKS_A
+from training.text.asks_b import ASKS_B
 from training.text.concepts import CONCEPTS
 from training.text.extras import EXTRAS
 from training.text.howtos import HOWTOS
 from training.text.knobs import KNOBS
+from training.text.links import LINKS
 from training.text.memory import Fact
 from training.text.noise import reworded, typed
 from training.text.phrasings import PHRASINGS, SMALL_TALK_PHRASINGS
+from training.text.running import RUNNING
 from training.text.scenes import SCENES
 from training.text.social import SMALL_TALK
 from training.text.topic import Topic
@@ -34,9 +38,11 @@ TOPICS: tuple[Topic, ...] = tuple(
             *WORDINGS.get(topic.name, ()),
             *VOICES.get(topic.name, ()),
             *SCENES.get(topic.name, ()),
+            *ASKS_A.get(topic.name, ()),
+            *ASKS_B.get(topic.name, ()),
         ),
     )
-    for topic in (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES, *EXTRAS)
+    for topic in (*CONCEPTS, *HOWTOS, *KNOBS, *TROUBLES, *EXTRAS, *RUNNING)
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
 # Subjects that people put in more ways than others, or that are easily taken for a neighbour.
@@ -78,7 +84,7 @@ CASES = Path(__file__).parent.parent / "cases"
 # Where the messages stand that are never trained on. Retired ones are not scored any more, since the
 # text came to hold the same words, or nearly; they stay here so that dialogue number n stays the same.
 HELD_OUT = {
-    "intents.tsv": 1, "intents_newer.tsv": 1, "fresh.tsv": 1, "skills.tsv": 1, "refusals.txt": 0, "retired.txt": 0
+    "intents.tsv": 1, "intents_newer.tsv": 1, "intents_running.tsv": 1, "fresh.tsv": 1, "skills.tsv": 1, "refusals.txt": 0, "retired.txt": 0
 }  # fmt: skip
 
 _THING = (
@@ -145,6 +151,8 @@ _MORE = (
     "is there more to know", "keep going", "expand", "some more detail please", "explain more",
     "tell me a little more", "what else can you tell me about it", "explain further", "and what else",
     "what else is there to say", "say more about it", "ok, and", "interesting, tell me more",
+    "what more can you say", "is that all", "that was short, more please", "go deeper", "can you add anything", "give me some more",
+    "and further", "the rest please", "i'd like to hear more", "more about this please", "a bit more detail", "fill me in",
 )  # fmt: skip
 _SIMPLER = (
     "in simple words", "simpler please", "i don't understand", "explain it simply", "huh", "what?",
@@ -154,6 +162,8 @@ _SIMPLER = (
     "can you say that in simple terms", "i am confused", "not clear", "explain it to a child",
     "could you make that easier", "i did not understand that", "simple version please", "easier?",
     "i still don't understand", "what does that mean in plain english", "again, but simple",
+    "that went over my head", "in normal words", "can you dumb it down", "too many technical words", "i'm not an expert, easier please", "you lost me",
+    "shorter and simpler", "as if i were a child", "that is too hard for me", "what do you mean", "i don't follow", "less technical please",
 )  # fmt: skip
 _WHY = (
     "why", "why?", "why is that", "why so", "why is that so", "what for", "why do i need that",
@@ -161,12 +171,15 @@ _WHY = (
     "what is that good for", "how come", "but why", "why would i want that", "what's the point",
     "why is this important", "what's the use of it", "for what reason", "why do you need it",
     "why is it like that", "why would one do that", "what is the benefit", "why is it there",
+    "what's the reason for that", "what do i get from it", "who needs that", "why do people do that", "what would i need it for", "why bother",
+    "and what is that for", "why does it do that", "why is it so", "what good does it do", "why not without it", "why should i",
 )  # fmt: skip
 _AGAIN = (
     "say that again", "repeat that", "can you repeat that", "again please", "repeat your answer",
     "what did you say", "pardon", "sorry, what was that", "once more please", "please repeat",
     "say it again", "come again", "can you say that once more", "repeat what you said", "one more time",
     "could you repeat your last answer", "what was that again", "i missed that, say it again",
+    "once again please", "could you say it one more time", "i didn't catch that", "repeat please", "the last answer once more", "what did you just say",
 )  # fmt: skip
 _SYSTEM = (
     "You are a helpful assistant.", "You are the guide to FarMesh Chat.", "Answer briefly.",
@@ -233,14 +246,17 @@ def explain(chat: Chat) -> None:
 def question(rng: random.Random, topic: Topic) -> str:
     """One of the many ways to ask for a topic."""
     groups = [
-        (topic.asks, ("{}",), 1.5 + 0.06 * len(topic.asks)),
+        (topic.asks, ("{}",), 1.5 + 0.035 * len(topic.asks)),
         (topic.things, _THING, 2.0),
         (topic.plurals, _PLURAL, 1.3),
         (topic.actions, _ACTION, 2.6),
     ]
     groups = [group for group in groups if group[0]]
     texts, patterns, _ = rng.choices(groups, [group[2] for group in groups])[0]
-    return rng.choice(patterns).format(rng.choice(texts))
+    asked = rng.choice(patterns).format(rng.choice(texts))
+    if texts is topic.asks and rng.random() < 0.07:  # in two sentences, as people do in a hurry
+        asked = f"{asked}{rng.choice(('. ', '? ', ', ', ' - ', '... '))}{rng.choice(texts)}"
+    return asked
 
 
 def _follow_up(chat: Chat, topic: Topic) -> bool:
@@ -248,13 +264,19 @@ def _follow_up(chat: Chat, topic: Topic) -> bool:
     options = [(_MORE, topic.more, 3.0), (_AGAIN, chat.last_answer, 0.7)]
     options += [(_SIMPLER, topic.simple, 2.0)] if topic.simple else []
     options += [(_WHY, topic.why, 2.0)] if topic.why else []
-    options += [((asked,), BY_NAME[to].answer, 1.0) for asked, to in topic.links]
-    asks, answer, _ = rng.choices(options, [option[2] for option in options])[0]
-    said = chat.say(typed(rng, reworded(rng, rng.choice(asks)), frame=0.25), answer)
-    for asked, to in topic.links:
-        if said and asks == (asked,):
+    leads = [((asked,), to) for asked, to in topic.links]
+    leads += [(asks, to) for to, asks in LINKS.get(topic.name, {}).items()]
+    if leads and rng.random() < 0.5:
+        asks, to = rng.choice(leads)
+        if said := chat.say(_follow_up_typed(rng, asks), BY_NAME[to].answer):
             chat.topic = BY_NAME[to]
-    return said
+        return said
+    asks, answer, _ = rng.choices(options, [option[2] for option in options])[0]
+    return chat.say(_follow_up_typed(rng, asks), answer)
+
+
+def _follow_up_typed(rng: random.Random, asks: tuple[str, ...]) -> str:
+    return typed(rng, reworded(rng, rng.choice(asks)), frame=0.25)
 
 
 def small_talk(chat: Chat) -> None:
@@ -271,7 +293,7 @@ def refuse(chat: Chat) -> None:
 
 def skill(chat: Chat) -> None:
     make = chat.rng.choices(
-        (skills.repeat, skills.spell, skills.add_up, skills.compare), (2.5, 3.0, 3.0, 2.5)
+        (skills.repeat, skills.spell, skills.add_up, skills.compare), (3.0, 2.8, 2.6, 3.8)
     )[0]
     chat.say(*make(chat.rng))
 
@@ -414,13 +436,13 @@ LONG = {2: 22, 3: 22, 4: 18, 5: 12, 6: 10, 8: 7, 12: 2}
 # What a dialogue is about decides how often each kind of turn comes, and how long it is.
 Mood = tuple[float, dict[str, float], dict[int, float]]
 MOODS: tuple[Mood, ...] = (
-    (8.0, {"explain": 9, "small_talk": 1.2, "refuse": 2.5}, SHORT),
+    (10.5, {"explain": 9, "small_talk": 0.8, "refuse": 2.5}, SHORT),
     (0.5, {"explain": 9, "small_talk": 1, "refuse": 1}, LONG),
     (2.2, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}, LONG),
     (2.2, {"tell": 3, "change": 0.5, "recall": 6}, LONG),
     (5.0, {"skill": 5, "explain": 0.5, "refuse": 0.5}, SHORT),
     (4.0, {"refuse": 5, "explain": 2, "small_talk": 0.5}, SHORT),
-    (1.5, {"small_talk": 5, "explain": 1}, SHORT),
+    (1.0, {"small_talk": 5, "explain": 1}, SHORT),
     (1.0, {"explain": 1}, {2: 5, 3: 3}),
     (2.0, {"tell": 1, "recall": 1.5}, {2: 6, 3: 3}),
     (1.6, {"later": 1}, {1: 1}),

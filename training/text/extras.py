@@ -8,12 +8,12 @@ EXTRAS: tuple[Topic, ...] = (
         "sign_in",
         f"Set `sign_in` in `{f.SETTINGS_FILE}`: then people need a password or a Hugging Face "
         "account. By default everybody who reaches the page may chat.",
-        "With `api_keys` programs need a key. The file docs/operations.md shows how to add people "
-        "and keys.",
+        "The file docs/operations.md shows how to add people. Then their chats are there on every "
+        "device.",
         simple="You can put a login in front of the page with one setting.",
         why="A page that others can reach may be used by anybody, unless they have to sign in.",
         things=("signing in", "the login", "sign_in", "a login", "access control"),
-        plurals=("user accounts", "api keys"),
+        plurals=("user accounts",),
         actions=(
             "set a password",
             "add a login",

@@ -467,10 +467,10 @@ HOWTOS: tuple[Topic, ...] = (
     ),
     Topic(
         "share_link",
-        f"Start the app with `{f.APP} --share`. It asks Gradio for a public link and prints it, "
-        "or says plainly when none can be had.",
-        "Such a link lasts up to a week and works while the app runs. Give it only to people whom "
-        "you want in your chat page.",
+        f"Start the app with `{f.APP} --share`: it prints a public link, the password that "
+        "visitors need, and a QR code. The link ends with the app, at the latest after a week.",
+        "Gradio's servers pass the link on to your machine. When no link can be had, the app says "
+        "so and goes on without.",
         simple="Start the app with `--share` and send the printed link to your friend.",
         why="With a link, others can try your chat without installing anything.",
         things=("--share", "the share flag", "a share link", "the public link", "a shared link"),

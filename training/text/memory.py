@@ -523,6 +523,112 @@ def learning(rng: random.Random) -> Fact:
     )
 
 
+def dislike(rng: random.Random) -> Fact:
+    return Fact(
+        "dislike",
+        w.common(rng, (*w.FOODS, *w.COMMON), 0.4),
+        "",
+        (
+            "i hate {v}", "i can't stand {v}", "i don't like {v}", "i really dislike {v}", "what i hate is {v}", "{v} is what i hate most",
+            "nothing is worse for me than {v}", "i am no fan of {v}", "i've never liked {v}",
+        ),
+        (
+            "what do i hate", "what do i not like", "what don't i like", "what do i dislike", "what can't i stand", "what did i say i hate",
+            "what is it that i hate", "do you remember what i don't like", "which thing do i hate",
+        ),
+        "what i don't like",
+        "you don't like {v}",
+    )  # fmt: skip
+
+
+def allergy(rng: random.Random) -> Fact:
+    return Fact(
+        "allergy",
+        w.common(rng, (*w.FOODS, *w.CREATURES), 0.4),
+        "",
+        (
+            "i am allergic to {v}", "i'm allergic to {v}", "i have an allergy to {v}", "{v} makes me sick, i'm allergic", "my allergy is {v}",
+            "i can't eat {v}, i'm allergic",
+        ),
+        (
+            "what am i allergic to", "what's my allergy", "which allergy do i have", "do you know what i am allergic to", "what makes me sick",
+            "what did i say i'm allergic to", "what should i not eat",
+        ),
+        "what i am allergic to",
+        "you are allergic to {v}",
+    )  # fmt: skip
+
+
+def trip(rng: random.Random) -> Fact:
+    return Fact(
+        "trip",
+        w.proper(rng, w.PLACES),
+        "",
+        (
+            "i'm going to {v} next week", "i am travelling to {v}", "my next trip goes to {v}", "i fly to {v} tomorrow", "we are on our way to {v}",
+            "i'm planning a trip to {v}", "on sunday i go to {v}", "our holiday is in {v} this year", "i will visit {v} soon",
+        ),
+        (
+            "where am i going", "where do i travel to", "where does my trip go", "which place will i visit", "where am i flying to",
+            "where did i say i'm going", "what's the goal of my trip", "do you remember where i'm going", "where is my holiday", "where will i go",
+        ),
+        "where i am going",
+        "you are going to {v}",
+    )  # fmt: skip
+
+
+def appointment(rng: random.Random) -> Fact:
+    what = rng.choice(("meeting", "train", "flight", "exam", "party", "appointment", "lesson", "call", "concert", "dinner",
+                       "interview", "bus", "match", "class", "wedding", "test"))  # fmt: skip
+    when = rng.choice(
+        (
+            f"at {rng.randint(1, 12)}",
+            f"at {rng.randint(6, 22)}:{rng.choice(('00', '15', '30', '45'))}",
+            f"on {w.cased(rng, rng.choice(w.DAYS), 0.4)}",
+            f"in {w.cased(rng, rng.choice(w.MONTHS), 0.3)}",
+            f"on {w.cased(rng, rng.choice(w.DAYS), 0.4)} at {rng.randint(1, 12)}",
+        )
+    )
+    return Fact(
+        f"time of {what}",
+        when,
+        what,
+        (
+            "my {r} is {v}", "the {r} is {v}", "i have a {r} {v}", "there's a {r} {v}", "remember, my {r} is {v}", "our {r} is {v}",
+            "i've got a {r} {v}", "don't let me forget the {r} {v}",
+        ),
+        (
+            "when is my {r}", "when's the {r}", "when is the {r}", "what time is my {r}", "when did i say the {r} is", "do you remember when my {r} is",
+            "when do i have my {r}", "my {r} is when", "tell me when the {r} is", "and when is the {r}",
+        ),
+        "when my {r} is",
+        "your {r} is {v}",
+    )  # fmt: skip
+
+
+def count_of(rng: random.Random) -> Fact:
+    what = rng.choice(("sons", "daughters", "children", "brothers", "sisters", "cats", "dogs", "bikes", "books", "plants",
+                       "rooms", "cousins", "hens", "guitars", "computers", "grandchildren"))  # fmt: skip
+    value = rng.choice(
+        (
+            str(rng.randint(2, 60)),
+            rng.choice(("two", "three", "four", "five", "six", "seven", "nine", "ten")),
+        )
+    )
+    return Fact(
+        f"number of {what}",
+        value,
+        what,
+        ("i have {v} {r}", "i've got {v} {r}", "we have {v} {r}", "i own {v} {r}", "there are {v} {r} in my life", "i am blessed with {v} {r}"),
+        (
+            "how many {r} do i have", "how many {r} have i got", "what's the number of my {r}", "do you remember how many {r} i have",
+            "how many {r} did i say i have", "tell me how many {r} i have", "and how many {r} do i have",
+        ),
+        "how many {r} i have",
+        "you have {v} {r}",
+    )  # fmt: skip
+
+
 def anything(rng: random.Random) -> Fact:
     owner = rng.choice(w.COMMON) if rng.random() < 0.6 else w.invented_word(rng)
     return Fact(
@@ -553,6 +659,11 @@ FAMILIES: tuple[tuple[Callable[[random.Random], Fact], float], ...] = (
     (told_thing, 2.0),
     (hobby, 0.8),
     (learning, 0.7),
+    (dislike, 0.6),
+    (allergy, 0.4),
+    (trip, 0.6),
+    (appointment, 0.8),
+    (count_of, 0.7),
     (anything, 0.5),
 )
 

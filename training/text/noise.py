@@ -34,6 +34,26 @@ _SHORT = {
 }  # fmt: skip
 
 
+# Names as people who mind their capitals write them, the first way most often.
+_NAMES = {
+    "farmesh": ("FarMesh", "FarMesh", "FarMesh", "Farmesh", "farMesh", "FARMESH", "Far Mesh", "far mesh"),
+    "farmesh chat": ("FarMesh Chat", "FarMesh Chat", "FarMesh chat", "Farmesh Chat", "FARMESH CHAT"),
+    "hugging face": ("Hugging Face", "HuggingFace", "HF"), "huggingface": ("HuggingFace",),
+    "petals": ("Petals",), "gradio": ("Gradio",), "python": ("Python",), "openai": ("OpenAI", "OpenAi"),
+    "llama": ("Llama", "LLaMA"), "docker": ("Docker",), "nginx": ("NGINX", "Nginx"), "grafana": ("Grafana",),
+    "kv cache": ("KV cache", "KV Cache", "KV-cache"), "dht": ("DHT",), "api": ("API",), "gpu": ("GPU",),
+    "gpus": ("GPUs",), "cpu": ("CPU",), "ttft": ("TTFT",), "lora": ("LoRA", "Lora"), "mcp": ("MCP",),
+    "nat": ("NAT",), "json": ("JSON",), "markdown": ("Markdown",), "cuda": ("CUDA",), "nvidia": ("NVIDIA", "Nvidia"),
+    "linux": ("Linux",), "windows": ("Windows",), "mac": ("Mac",), "llm": ("LLM",), "ai": ("AI",), "url": ("URL",),
+    "https": ("HTTPS",), "cli": ("CLI",), "english": ("English",), "german": ("German",), "french": ("French",),
+    "spanish": ("Spanish",), "qwen": ("Qwen",), "mistral": ("Mistral",), "mixtral": ("Mixtral",), "gemma": ("Gemma",),
+    "space": ("Space",), "spaces": ("Spaces",), "mit": ("MIT",), "ram": ("RAM",), "qr": ("QR",),
+    "prometheus": ("Prometheus",), "chatgpt": ("ChatGPT",), "gpt": ("GPT",), "pdf": ("PDF",), "ctrl": ("Ctrl",),
+}  # fmt: skip
+_NAME = re.compile(
+    r"(?<![\w{/-])(" + "|".join(sorted(_NAMES, key=len, reverse=True)) + r")(?![\w}/-])"
+)
+
 # Words that may stand for each other in a question; each group is tried in both directions.
 _ALIKE = tuple(
     tuple(group.split("/"))
@@ -130,7 +150,7 @@ def typed(rng: random.Random, text: str, *, frame: float = 0.35) -> str:
         text = _framed(rng, text)
     if rng.random() < 0.12:
         text = _shortened(rng, text)
-    if rng.random() < 0.22:
+    if rng.random() < 0.17:
         for _ in range(1 if rng.random() < 0.75 else 2):
             text = _with_typo(rng, text)
     return _punctuated(rng, _cased(rng, text))
@@ -185,8 +205,12 @@ def _slip(rng: random.Random, word: str) -> str:
 
 
 def _cased(rng: random.Random, text: str) -> str:
+    """`text` in the capitals that somebody gives it: none, a first one, names, or every word.
+
+    Words from anywhere get some, or capitals alone would tell what belongs to the app.
+    """
+    parts = [p if p.startswith("{") else _with_capitals(rng, p) for p in _SLOT.split(text)]
     draw = rng.random()
-    parts = _SLOT.split(text)
     if draw < 0.3 and parts[0]:
         parts[0] = parts[0][0].upper() + parts[0][1:]
     if draw < 0.15:
@@ -196,6 +220,20 @@ def _cased(rng: random.Random, text: str) -> str:
     if rng.random() < 0.4:
         parts = [p if p.startswith("{") else p.replace("'", "") for p in parts]
     return "".join(parts)
+
+
+def _with_capitals(rng: random.Random, text: str) -> str:
+    """Names, every word or one word somewhere with capitals; mostly none."""
+    if rng.random() < 0.45:
+        text = _NAME.sub(lambda found: rng.choice(_NAMES[found[1]]), text)
+    draw = rng.random()
+    if draw < 0.03:
+        return re.sub(r"(?<![\w'`/-])[a-z]", lambda found: found[0].upper(), text)
+    starts = [found.start() for found in re.finditer(r"(?<= )[a-z](?=[a-z]{3})", text)]
+    if draw < 0.09 and starts:
+        at = rng.choice(starts)
+        return text[:at] + text[at].upper() + text[at + 1 :]
+    return text
 
 
 def _punctuated(rng: random.Random, text: str) -> str:

@@ -45,6 +45,14 @@ _REPEAT = (
     "say exactly this: {v}", "say the following: {v}", "mirror this: {v}", 'echo "{v}"', "repeat to me: {v}",
     "could you say: {v}", "let me hear you say {v}", "say that: {v}", "copy these words: {v}", "quote: {v}",
 )  # fmt: skip
+# Parts of which more requests are put together.
+_PLEASE = ("", "", "", "please ", "pls ", "can you ", "could you ", "would you please ", "can you please ", "now ",
+           "ok, ", "just ", "i want you to ", "i'd like you to ", "go ahead and ", "kindly ", "then ")  # fmt: skip
+_SAY = ("repeat", "say", "echo", "copy", "write", "type", "print", "parrot", "quote", "recite", "read out", "write out",
+        "restate", "utter", "give back", "send back", "return", "output", "reproduce")  # fmt: skip
+_WHAT = ("", "", "this", "that", "the following", "these words", "this line", "this sentence", "this text", "my words",
+         "the next words", "the words", "what follows", "this phrase", "the phrase", "this one", "the sentence")  # fmt: skip
+_HOW = ("", "", "", "word for word", "for me", "unchanged", "as it is", "once", "without changes", "one time", "aloud")  # fmt: skip
 _SPELL = (
     "spell {v}", "how do i spell {v}", "can you spell {v}", "spell the word {v}", "please spell {v}",
     "how is {v} spelled", "how is {v} written", "spell {v} for me", "what is the spelling of {v}",
@@ -105,7 +113,13 @@ _BIGGER = (
     "tell me the larger of {a} and {b}", "which is the higher number, {a} or {b}",
     "what is the larger number, {a} or {b}", "of {a} and {b}, which is bigger", "{a} or {b}, which is bigger",
     "pick the larger one: {a} or {b}", "the greater of {a} and {b}", "which one is larger: {a} or {b}",
-    "which of the two is more, {a} or {b}", "the highest of {a} and {b}", "what's the bigger number, {a} or {b}",
+    "which of the two is more, {a} or {b}", "who has more: i with {a} or you with {b}", "what counts more, {a} or {b}",
+    "{a} vs {b}, which one is bigger", "between {a} and {b}, which is greater", "which is the biggest: {a} or {b}",
+    "{a} and {b}: which one is more", "is {a} or {b} the larger one", "tell me which is bigger: {a} or {b}",
+    "what is the maximum of {a} and {b}", "give me the larger number: {a}, {b}", "which one is higher, {a} or {b}",
+    "what is greater: {a} or {b}", "of the numbers {a} and {b}, which is higher", "bigger one, {a} or {b}",
+    "who is older, somebody of {a} or somebody of {b}", "which costs more, something for {a} or for {b}",
+    "do i get more with {a} or with {b}", "which is longer, {a} metres or {b} metres", "the highest of {a} and {b}", "what's the bigger number, {a} or {b}",
 )  # fmt: skip
 _SMALLER = (
     "which is smaller, {a} or {b}", "which is less, {a} or {b}", "what is smaller, {a} or {b}",
@@ -114,33 +128,49 @@ _SMALLER = (
     "min of {a} and {b}", "which is the lower number, {a} or {b}", "what's less, {a} or {b}",
     "tell me the smaller of {a} and {b}", "of {a} and {b}, which is the smaller one", "{a} or {b}, which is less",
     "pick the smaller one: {a} or {b}", "the lesser of {a} and {b}", "which one is smaller: {a} or {b}",
-    "which of the two is less, {a} or {b}", "the lowest of {a} and {b}", "what's the smaller number, {a} or {b}",
+    "which of the two is less, {a} or {b}", "{a} vs {b}, which one is smaller", "between {a} and {b}, which is smaller",
+    "which is the smallest: {a} or {b}", "{a} and {b}: which one is less", "what is the minimum of {a} and {b}",
+    "give me the smaller number: {a}, {b}", "which one is lower, {a} or {b}", "of the numbers {a} and {b}, which is lower",
+    "smaller one, {a} or {b}", "who is younger, somebody of {a} or somebody of {b}", "which is cheaper, {a} or {b}",
+    "which costs less, something for {a} or for {b}", "which is shorter, {a} metres or {b} metres", "is {a} or {b} the smaller one", "the lowest of {a} and {b}", "what's the smaller number, {a} or {b}",
 )  # fmt: skip
 _IS_MORE = ("is {a} bigger than {b}", "is {a} greater than {b}", "is {a} more than {b}",
             "is {a} larger than {b}", "is {a} > {b}", "{a} > {b}?", "would you say {a} is more than {b}",
-            "is {a} higher than {b}", "is it true that {a} is bigger than {b}")  # fmt: skip
+            "is {a} higher than {b}", "is it true that {a} is bigger than {b}",
+            "does {a} exceed {b}", "{a} is bigger than {b}, right", "is {a} above {b}", "{a} is more than {b}, true or false",
+            "is the number {a} bigger than {b}", "do you think {a} is greater than {b}", "are {a} apples more than {b} apples")  # fmt: skip
 _IS_LESS = ("is {a} smaller than {b}", "is {a} less than {b}", "is {a} lower than {b}",
-            "is {a} < {b}", "{a} < {b}?", "is it true that {a} is less than {b}")  # fmt: skip
+            "is {a} < {b}", "{a} < {b}?", "is it true that {a} is less than {b}",
+            "is {a} below {b}", "{a} is smaller than {b}, right", "{a} is less than {b}, true or false",
+            "is the number {a} smaller than {b}", "do you think {a} is less than {b}", "is {a} under {b}", "are {a} apples less than {b} apples")  # fmt: skip
 
 
 def repeat(rng: random.Random) -> tuple[str, str]:
     """A request to say something, and the reply."""
     text = phrase(rng)
-    asked = typed(rng, rng.choice(_REPEAT), frame=0.0)
+    asked = typed(rng, rng.choice(_REPEAT) if rng.random() < 0.6 else _request(rng), frame=0.0)
     asked = asked if asked.endswith(("{v}", '"')) else asked.rstrip("?!. ")
     return asked.format(v=text), f"Here you go: {text}"
+
+
+def _request(rng: random.Random) -> str:
+    """A request to say something, put together from parts."""
+    parts = (rng.choice(_SAY), rng.choice(_WHAT), rng.choice(_HOW))
+    joint = rng.choice((": {v}", ": {v}", " {v}", ' "{v}"', ': "{v}"', " - {v}", ", {v}", ":\n{v}"))
+    return rng.choice(_PLEASE) + " ".join(part for part in parts if part) + joint
 
 
 def phrase(rng: random.Random) -> str:
     """A few words, usual and invented, in no order that could be guessed."""
     count = rng.choice((1, 1, 2, 3, 3, 4, 5, 6, 7, 9, 12))
-    pools = (w.COMMON, w.EVERYDAY, w.EVERYDAY, w.FILLERS, w.NAMES, w.COLOURS, w.FOODS)
+    pools = (w.COMMON, w.EVERYDAY, w.EVERYDAY, w.FILLERS, w.FILLERS, w.NAMES, w.COLOURS, w.FOODS)
     picked = []
+    invented = rng.choice((0.0, 0.1, 0.35, 0.6))  # some phrases are of usual words alone
     for _ in range(count):
         draw = rng.random()
-        if draw < 0.35:
+        if draw < invented:
             picked.append(w.invented_word(rng))
-        elif draw < 0.42:
+        elif draw < invented + 0.07:
             picked.append(w.number(rng, (1, 3)))
         else:
             picked.append(rng.choice(rng.choice(pools)))
@@ -189,20 +219,26 @@ def _figure(rng: random.Random, value: int) -> str:
 
 def compare(rng: random.Random) -> tuple[str, str]:
     """A question which of two numbers is larger, and the reply."""
-    top = rng.choice((10, 20, 50, 100, 100, 100, 1000))
+    top = rng.choice((10, 10, 20, 50, 99, 99, 99, 99, 999))
     a, b = rng.randint(0, top), rng.randint(0, top)
-    if rng.random() < 0.1:
+    draw = rng.random()
+    if draw < 0.1:
         b = int(str(a)[::-1])
+    elif draw < 0.25:
+        b = max(0, a + rng.choice((-3, -2, -1, 1, 2, 3)))
     high, low = max(a, b), min(a, b)
     kind = rng.randrange(4)
     patterns = (_BIGGER, _SMALLER, _IS_MORE, _IS_LESS)[kind]
-    asked = typed(rng, rng.choice(patterns), frame=0.12).format(a=a, b=b)
-    if a == b:
-        return asked, f"They are equal: {a} and {b}."
-    if kind == 0:
-        return asked, f"The bigger one is {high}; {low} is smaller."
-    if kind == 1:
-        return asked, f"The smaller one is {low}; {high} is bigger."
-    relation = "bigger" if a > b else "smaller"
-    answer = "Yes" if (a > b) == (kind == 2) else "No"
-    return asked, f"{answer}, {a} is {relation} than {b}."
+    asked = typed(rng, rng.choice(patterns), frame=0.12)
+    asked = asked.format(a=_figure(rng, a), b=_figure(rng, b))
+    # The numbers come first: then the comparison is always learnt in the same place.
+    if kind < 2:
+        word, one = ("bigger", high) if kind == 0 else ("smaller", low)
+        same = a == b
+        return (
+            asked,
+            f"{a} and {b} are equal." if same else f"Of {a} and {b}, the {word} one is {one}.",
+        )
+    relation = "is bigger than" if a > b else "is smaller than" if a < b else "is equal to"
+    so = "yes" if a != b and (a > b) == (kind == 2) else "no"
+    return asked, f"{a} {relation} {b}, so {so}."

@@ -292,7 +292,7 @@ VOICES: dict[str, tuple[str, ...]] = {
         "sign_in": """
             how do i protect the page with a password; can i put a login in front; only my team should get in; is there a login; how do i keep strangers out; can people have accounts; password for the page?; where do i set a password;
             i want users with passwords; does it support hugging face login; restrict who may chat; who can open the page; lock the page; add a user; how do i let only some people in; authentication?; make people log in;
-            can i see who logs in; how do i give my colleague an account; access control; is there a password by default; user management; sign in with hugging face; do i have to log in; api keys for programs; protect it from the public;
+            can i see who logs in; how do i give my colleague an account; access control; is there a password by default; user management; sign in with hugging face; do i have to log in; protect it from the public;
             require a sign in; how do i secure the page; allow only certain users; set up logins""",
         "gpu_node": """
             does it use my graphics card; will it run on cuda; how do i make a node use the gpu; can it use my rtx; is my gpu used; run a node on the gpu; which device does a node use; how do i put a node on the graphics card;
