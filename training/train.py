@@ -32,7 +32,7 @@ POOL = 2048  # dialogues sorted by length together, so that batches need little 
 class Plan:
     """What a run does; kept in its checkpoint, so that a resumed run is the same run."""
 
-    steps: int = 6000  # of the first cycle; some 100 minutes of one CPU core
+    steps: int = 5300  # of the first cycle; some 80 minutes of one CPU core
     more: int = 0  # steps of a second cycle, in which the learning rate rises once more
     tokens: int = 3072  # per step, padding included
     warmup: int = 150  # steps
