@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from typing import Any
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
@@ -67,9 +68,22 @@ def act(tab: Tab, dice: random.Random) -> str:
     return name
 
 
+def on_the_server(tab: Tab) -> Any:
+    return tab.page.evaluate("async () => (await fetch(`./farmesh/chat/${farmesh.chatId}`)).json()")
+
+
+def wait_at_rest(tab: Tab, done: list[str]) -> None:
+    """Stop goes away within a minute; if not, both sides are told."""
+    try:
+        expect(tab.stop_button).to_be_hidden(timeout=60_000)
+    except AssertionError:
+        page = tab.page.locator("#fm-main").inner_text()
+        raise AssertionError(f"{done}\n{page}\n{on_the_server(tab)}\n{tab.errors}") from None
+
+
 def agreed(tab: Tab) -> bool:
     """Whether the page shows what the server has."""
-    chat = tab.page.evaluate("async () => (await fetch(`./farmesh/chat/${farmesh.chatId}`)).json()")
+    chat = on_the_server(tab)
     asked = [m["text"] for m in chat["messages"] if m["role"] == "user"]
     replies = [m["text"] for m in chat["messages"] if m["role"] == "assistant"]
     return not chat["running"] and tab.users == asked and len(tab.bots) == len(replies)
@@ -86,12 +100,12 @@ def test_hurry_leaves_page_and_server_agreeing(tab: Tab, seed: int) -> None:
     for _ in range(14):
         done.append(act(tab, dice))
         tab.page.wait_for_timeout(dice.choice((0, 0, 50, 400)))
-    expect(tab.stop_button, str(done)).to_be_hidden(timeout=60_000)
+    wait_at_rest(tab, done)
     tab.until(lambda: agreed(tab), saying=str(done))
     assert not tab.errors, done
     before = len(tab.users)
     tab.box.fill("Still there?")
     tab.box.press("Enter")
     tab.until(lambda: len(tab.users) == before + 1)
-    expect(tab.stop_button).to_be_hidden(timeout=60_000)
+    wait_at_rest(tab, done)
     assert tab.users[-1] == "Still there?"
