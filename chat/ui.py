@@ -406,7 +406,7 @@ def _wire_presets(demo: gr.Blocks, page: Page, parts: Parts, presets: Presets) -
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     changed = [parts.knobs[name] for name in controls.PRESET_FIELDS]
     named = [presets.name, presets.kept, parts.chat_id]
-    knobs = list(parts.knobs.values())
+    knobs: list[Any] = list(parts.knobs.values())
     keep: dict[str, Any] = {"outputs": presets.touched, "trigger_mode": "always_last", **quiet}
     gr.on([knob.input for knob in knobs], page.keep_controls, knobs, **keep)
     demo.load(page.list_controls, presets.touched, knobs, **quiet)

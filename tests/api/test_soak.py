@@ -10,6 +10,8 @@ import pytest
 from benchmarks.soak import Run, Sample, Tab, verdict
 from chat.security import PERSON_COOKIE
 from chat.store import new_id
+from farmesh.core import Span
+from farmesh.errors import MissingBlocks
 from tests.api.conftest import Edge
 from tests.chat.fakes import FakeClient, FakeTokenizer
 
@@ -46,23 +48,19 @@ async def test_a_person_of_the_soak(edge: Edge) -> None:
     tab = Tab(run, edge.http, edge.config)
     for text in ("a", "b"):
         await tab.send(text)
-        await tab.watch()
         await tab.answered()
     await tab.edit("c")
-    await tab.watch()
     await tab.answered()
     assert not run.wrong
     assert [call.params.greedy for call in client.calls] == [True] * 3
     assert client.calls[-1].text.endswith("U:cA:")
     await tab.send("d")
-    await tab.watch()
     await tab.answered()
     assert len(run.wrong) == 1, "a wrong reply was not noticed"
     tab.path.pop(0)
     client.enqueue("four")
     oracle.replies.append("four")
     await tab.send("e")
-    await tab.watch()
     await tab.answered()
     assert "lost" in run.wrong[-1], "a lost conversation was not noticed"
 
@@ -82,6 +80,25 @@ async def test_a_person_of_the_soak_who_stops(edge: Edge, monkeypatch: pytest.Mo
     assert not run.wrong
     assert client.calls[-1].ended
     assert client.calls[-1].produced < len(long)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_person_who_is_told_that_nodes_are_away(edge: Edge) -> None:
+    """A node that was not back in time counted as a lost conversation, and all after it, too."""
+    client: Any = edge.store.backend.engine.client  # type: ignore[union-attr]
+    client.enqueue(MissingBlocks(Span(0, 4)), "late")
+    oracle: Any = CannedOracle("late")
+    run = Run(str(edge.http.base_url), 0, oracle, random.Random(1))
+    edge.http.cookies.set(PERSON_COOKIE, new_id())
+    tab = Tab(run, edge.http, edge.config)
+    await tab.send("a")
+    assert await tab.answered()
+    assert run.done["told to try again"] == 1
+    run.done["messages"] = 19
+    run.samples = []
+    assert "not back in time" in verdict(run, Sample(99, 500, 60, 0, 0, 0))[0]
+    run.done["messages"] = 20
+    assert verdict(run, Sample(99, 500, 60, 0, 0, 0)) == []
 
 
 @pytest.mark.asyncio(loop_scope="module")
