@@ -64,7 +64,8 @@ def add_without_effect(
 ) -> None:
     """Flags that upstream has and this engine has no use for; scripts that pass them still run."""
     for flag in flags:
-        parser.add_argument(flag, nargs="*", action=_WithoutEffect, help=argparse.SUPPRESS)
+        values = "+" if flag.endswith("_devices") else 1
+        parser.add_argument(flag, nargs=values, action=_WithoutEffect, help=argparse.SUPPRESS)
     for switch in switches:
         parser.add_argument(switch, nargs=0, action=_WithoutEffect, help=argparse.SUPPRESS)
 

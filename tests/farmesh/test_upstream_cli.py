@@ -72,7 +72,7 @@ def test_flags_that_weigh_a_node_are_taken_over(capsys: pytest.CaptureFixture[st
 
 def test_flags_without_effect_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     """Bug prevented: an operator believes in a limit that nobody keeps."""
-    line = "m --new_swarm --num_handlers 8 --session_timeout 60 --num_handlers 4 --use_relay"
+    line = "--new_swarm --num_handlers 8 --session_timeout 60 --num_handlers 4 m --use_relay"
     assert run_server.translate(line.split())[:2] == ["serve", "m"]
     assert capsys.readouterr().err == "--num_handlers, --session_timeout have no effect here.\n"
     run_dht.translate(["--use_ipfs"])
