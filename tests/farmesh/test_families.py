@@ -27,6 +27,8 @@ LOGITS = 1e-4  # largest difference allowed in any logit, fp32
 CHUNK = 128  # tokens of one prefill message
 LENGTHS = (1, 2, 17, CHUNK, CHUNK + 1, 600)  # of prompts
 REPLY = 4  # tokens
+# Nobody fails here, however busy the machine is.
+PATIENT = {"step_timeout_floor": 30.0, "silence_timeout": 30.0, "connect_timeout": 30.0}
 
 _BASE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -155,36 +157,27 @@ async def held(session: InferenceSession, turns: Sequence[Turn]) -> None:
 async def test_a_family_is_exact(name: str, tmp_path: Path) -> None:
     """Bug prevented: a window, scaling, head grouping or bias that only one family uses is lost,
     and its replies go wrong without an error, perhaps only beyond the first chunk or turn, at a
-    chunk's edge, or for a single token."""
+    chunk's edge, or for a single token; or tokens of one chat see another's keys, positions or
+    masks in a batch."""
     model = make(tmp_path, name)
     draw = random.Random(name)
     conversations = [list(conversation(model, draw, length)) for length in LENGTHS]
     wanted = torch.cat([turn.logits for turns in conversations for turn in turns])
     for layout in LAYOUTS:
-        async with swarm_of(tmp_path, layout) as swarm:
-            client = await swarm.client(prefill_chunk=CHUNK)
+        # Small batches: several sessions share one, and a prompt's chunk takes more than one.
+        async with swarm_of(tmp_path, layout, max_batch_tokens=96) as swarm:
+            client = await swarm.client(prefill_chunk=CHUNK, **PATIENT)
             seen = spy_on_logits(client)
-            for turns in conversations:
-                async with client.session() as session:
-                    await held(session, turns)
-            assert (torch.cat(seen) - wanted).abs().max() < LOGITS
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-async def test_sessions_of_a_family_can_be_packed(name: str, tmp_path: Path) -> None:
-    """Bug prevented: tokens of one chat see another's keys, positions or masks in a batch."""
-    model = make(tmp_path, name)
-    draw = random.Random(name)
-    conversations = [list(conversation(model, draw, length)) for length in (1, 3, 70, 130)]
-    async with swarm_of(tmp_path, "a=0:2 b=2:4", max_batch_tokens=96) as swarm:
-        client = await swarm.client(prefill_chunk=64)
-        seen = spy_on_logits(client)
-        await asyncio.gather(*(held(client.session(), turns) for turns in conversations))
-    rows = torch.cat(seen)  # of all sessions, in the order in which they came to pass
-    wanted = torch.cat([turn.logits for turns in conversations for turn in turns])
-    assert len(rows) == len(wanted)
-    nearest = (wanted[:, None] - rows[None]).abs().amax(-1).amin(-1)
-    assert nearest.max() < LOGITS
+            talks = [held(client.session(), turns) for turns in conversations]
+            if len(swarm.nodes) == 1:  # one after the other
+                for talk in talks:
+                    await talk
+            else:
+                await asyncio.gather(*talks)
+        rows = torch.cat(seen)  # of all sessions, in the order in which they came to pass
+        assert len(rows) == len(wanted)
+        nearest = (wanted[:, None] - rows[None]).abs().amax(-1).amin(-1)
+        assert nearest.max() < LOGITS
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
