@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import os
 import secrets
 from base64 import urlsafe_b64encode
@@ -31,6 +32,7 @@ PROBES = frozenset({"/health", "/healthz", "/readyz"})
 # What strangers may ask for: probes, and what is needed to sign in.
 OPEN = PROBES | {"/farmesh/login", "/farmesh/login/huggingface", "/login/callback"}
 FOR_PROGRAMS = ("/v1/", "/mesh/", "/metrics")  # need a key as soon as there are keys
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")  # what proxies add
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +97,42 @@ class Gate:
             return self._of_key(token.strip())
         return self._of_session(headers.get("cookie", ""))
 
-    def caller_of(self, scope: Scope, headers: Headers, identity: Identity | None) -> Caller:
-        """For the limits: the identity's own, or what a stranger is counted by."""
+    def caller_of(
+        self, scope: Scope, headers: Headers, identity: Identity | None, cookie: str = ""
+    ) -> Caller:
+        """For the limits: the identity's own, or what a stranger is counted by.
+
+        Strangers with a page count by its cookie. As anybody can throw that away, they count by
+        their address too, where several may be at home; programs have to do with what those leave
+        of one person's share.
+
+        Args:
+            cookie: a stranger's, when there is one.
+        """
         if identity is not None:
             return identity.caller
         address = self.address(scope, headers)
         # The token opens nothing here; programs that choose different ones share no sessions.
         own = f"{address} {headers.get('authorization', '')}"
-        return Caller(f"at:{address}", hashlib.sha256(own.encode()).hexdigest())
+        cache_key = hashlib.sha256(own.encode()).hexdigest()
+        place = f"at:{_network(address)}"
+        if not cookie:
+            return Caller(place, cache_key)
+        known = self._tells_people_apart(scope, headers)
+        return Caller(cookie, cache_key, place=place if known else "")
 
     def address(self, scope: Scope, headers: Headers) -> str:
         """Where a request comes from, as far as it can be believed."""
-        client = scope.get("client")
-        direct = client[0] if client else ""
-        if not self._proxies:
-            return direct
-        hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",")]
-        return hops[-self._proxies] if len(hops) >= self._proxies and hops[0] else direct
+        if self._proxies and len(hops := _hops(headers)) >= self._proxies:
+            return hops[-self._proxies]
+        return _direct(scope)
+
+    def _tells_people_apart(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the address is a visitor's own, and not a proxy's of which nobody told us."""
+        if self._proxies:
+            return len(_hops(headers)) >= self._proxies
+        near = _is_private(_direct(scope))  # from farther away anybody could say to be a proxy
+        return not (near and any(name in headers for name in FORWARDED))
 
     # --- sessions ---
 
@@ -167,7 +188,7 @@ class Gate:
 
     def _known(self, name: str) -> Identity:
         person = self.person(name)
-        return Identity(name, person, Caller(person, person))
+        return Identity(name, person, Caller.of(person))
 
     def _fingerprint(self, name: str) -> str:
         """Changes with the user's password; empty for whoever may not come in any more."""
@@ -214,6 +235,37 @@ _SIGNER: dict[str, Callable[..., object] | str] = {
     "digest_method": hashlib.sha256,
     "key_derivation": "hmac",
 }
+
+
+def _direct(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _hops(headers: Headers) -> list[str]:
+    """Some proxies add a line of their own to what a visitor made up."""
+    said = ",".join(headers.getlist("x-forwarded-for"))
+    return [hop.strip() for hop in said.split(",") if hop.strip()]
+
+
+def _is_private(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_private
+    except ValueError:
+        return True  # no address at all, as of a Unix socket
+
+
+def _network(address: str) -> str:
+    """What one household has: an IPv4 address, or a /64 of IPv6, whose hosts choose their own."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if (within := found.ipv4_mapped) is not None:
+            return str(within)
+        return str(ipaddress.ip_network((int(found), 64), strict=False))
+    return str(found)
 
 
 def _nobody() -> str:

@@ -99,7 +99,7 @@ async def complete(
         FarMeshError: the swarm cannot; what came before stands.
     """
     async with (
-        store.line.admit(caller.id, lambda _: None, caller.at_once),
+        store.line.admit(caller, lambda _: None),
         store.pool.lease(
             engine.client,
             f"{caller.cache_key} {wanted.salt}",

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from chat.access import DAY, SESSION_COOKIE, Gate
 from chat.accounts import password_is_right
-from chat.limits import TooManyTurns, TurnRate
+from chat.limits import Caller, TooManyTurns, TurnRate
 from chat.security import NAME
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class _Desk:
         after = local_path(after)
         try:
             address = self._gate.address(request.scope, request.headers)
-            self._tries.take(address, time.monotonic())
+            self._tries.take(Caller.of(address), time.monotonic())
         except TooManyTurns as error:
             return self.page(after, f"Too many tries. Wait {error.wait} seconds.", 429)
         if shared := self._gate.shared_password:

@@ -26,7 +26,6 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from chat.settings import PROJECT, ModelEntry, SwarmSettings
@@ -364,12 +363,7 @@ class EmbeddedSwarm:
             self._tasks.append(task)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         bootstrap, *nodes = self._tasks
         with self._scope:
             for tasks in (nodes, [bootstrap]):  # nodes say goodbye to a swarm that is still there

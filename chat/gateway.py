@@ -15,7 +15,6 @@ from array import array
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -88,12 +87,7 @@ class GatewayClient:
         self._looking = asyncio.create_task(self._keep_looking(), name="look at the gateway")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -262,10 +256,7 @@ class _Reply:
             GatewayFailure: the stream ended before the reply did.
         """
         if self.reason is None:
-            raise GatewayFailure(
-                f"{self.client.http.app} broke off this reply. What arrived is kept: "
-                "try again, or continue the reply."
-            )
+            raise self.client.http.broke_off()
         reason = FinishReason.END_OF_SEQUENCE
         if self.reason == "length":
             limited = self.generated >= self.sampling.max_new_tokens

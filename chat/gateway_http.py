@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -91,12 +90,7 @@ class GatewayHttp:
     async def __aenter__(self) -> GatewayHttp:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     async def get(self, path: str, shape: type[T], seconds: float | None = None) -> T:
@@ -159,14 +153,16 @@ class GatewayHttp:
         except httpx.TimeoutException as error:
             raise self._silent() from error
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-            kind = GatewayFailure if answered else KeptTooLong
-            raise kind(
-                f"{self.app} broke off. What arrived is kept: try again, or continue the reply.",
-                short=f"{self.app} broke off",
-            ) from error
+            raise self.broke_off(GatewayFailure if answered else KeptTooLong) from error
         except httpx.HTTPError as error:
             log.warning("%s: %s", self.name, type(error).__name__)
             raise strange(self.name) from error
+
+    def broke_off(self, kind: type[GatewayFailure] = GatewayFailure) -> GatewayFailure:
+        return kind(
+            f"{self.app} broke off. What arrived is kept: try again, or continue the reply.",
+            short=f"{self.app} broke off",
+        )
 
     def _unreached(self) -> Unreached:
         return Unreached(

@@ -24,6 +24,12 @@ class Caller:
     cache_key: str  # sessions are shared within it and never beyond
     per_minute: int | None = None  # own limits; None: everybody's
     at_once: int | None = None
+    place: str = ""  # what a stranger's turns count on too, together with others' from there
+
+    @classmethod
+    def of(cls, person: str) -> Caller:
+        """Somebody of whom nothing else is known."""
+        return cls(person, person)
 
 
 class TooManyTurns(ChatError):
@@ -39,43 +45,56 @@ class LineFull(ChatError):
 
 
 class TurnRate:
-    """A sliding window of messages per person."""
+    """Sliding windows of messages, per person and per place."""
 
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
+    def __init__(self, per_minute: int, people: int = 1) -> None:
+        """
+        Args:
+            people: as how many people the strangers of one place count.
+        """
+        self._per_minute, self._people = per_minute, people
         self._sent: dict[str, deque[float]] = {}
 
-    def take(self, person: str, now: float, per_minute: int | None = None) -> None:
+    def take(self, caller: Caller, now: float) -> None:
         """Count one message.
-
-        Args:
-            per_minute: this person's own limit, where it is not everybody's.
 
         Raises:
             TooManyTurns: not yet; the text says how long to wait.
         """
-        sent = self._sent.pop(person, deque())
-        self._sent[person] = sent  # newest last
+        limits = {caller.id: caller.per_minute or self._per_minute}
+        if caller.place:
+            limits[caller.place] = self._per_minute * self._people
+        windows = []
+        for name, limit in limits.items():
+            sent = self._window(name, now)
+            if len(sent) >= limit:
+                wait = math.ceil(sent[-limit] + WINDOW - now)
+                raise TooManyTurns(_refusal(limit, wait, name == caller.id), wait)
+            windows.append(sent)
+        for sent in windows:
+            sent.append(now)
+
+    def _window(self, name: str, now: float) -> deque[float]:
+        sent = self._sent.pop(name, deque())
+        self._sent[name] = sent  # newest last
         if len(self._sent) > KNOWN_PEOPLE:
             del self._sent[next(iter(self._sent))]
         while sent and sent[0] <= now - WINDOW:
             sent.popleft()
-        limit = per_minute or self._per_minute
-        if len(sent) >= limit:
-            wait = math.ceil(sent[-limit] + WINDOW - now)
-            raise TooManyTurns(
-                f"That is more than {words.count(limit, 'message')} a minute. "
-                f"Wait {words.count(wait, 'second')} and send it again.",
-                wait,
-            )
-        sent.append(now)
+        return sent
+
+
+def _refusal(limit: int, wait: int, own: bool) -> str:
+    messages, then = words.count(limit, "message"), f"Wait {words.count(wait, 'second')}"
+    if own:
+        return f"That is more than {messages} a minute. {then} and send it again."
+    return f"More than {messages} a minute came from your network. {then} and send it again."
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    person: str
+    limits: dict[str, int]  # by what it counts on: how many turns may run there
     told: Callable[[int], None]
-    at_once: int  # of this person's turns that may run
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -85,70 +104,75 @@ class Line:
     A person at their own limit is passed by, so that nobody waits behind somebody else's pile.
     """
 
-    def __init__(self, running: int, per_person: int, waiting: int) -> None:
+    def __init__(self, running: int, per_person: int, waiting: int, people: int = 1) -> None:
+        """
+        Args:
+            people: as how many people the strangers of one place count.
+        """
         self._limit, self._per_person, self._max_waiting = running, per_person, waiting
-        self._running: Counter[str] = Counter()
+        self._people = people
+        self._running: set[_Waiter] = set()
+        self._counts: Counter[str] = Counter()  # of running turns, by what they count on
         self._waiting: list[_Waiter] = []
 
     def __repr__(self) -> str:
-        return f"<Line {self._running.total()} running, {len(self._waiting)} waiting>"
+        return f"<Line {self.running} running, {self.waiting} waiting>"
 
     @property
     def running(self) -> int:
-        return self._running.total()
+        return len(self._running)
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def admit(
-        self, person: str, told: Callable[[int], None], at_once: int | None = None
-    ) -> AsyncIterator[None]:
+    async def admit(self, caller: Caller, told: Callable[[int], None]) -> AsyncIterator[None]:
         """Hold a place for one turn; ``told`` gets the number of turns that come before it.
-
-        Args:
-            at_once: this person's own limit, where it is not everybody's.
 
         Raises:
             LineFull: too many wait already.
         """
-        await self._enter(_Waiter(person, told, at_once or self._per_person))
+        limits = {caller.id: caller.at_once or self._per_person}
+        if caller.place:  # programs there are apart: behind people they might wait for ever
+            limits[f"people {caller.place}"] = self._per_person * self._people
+        waiter = _Waiter(limits, told)
         try:
+            await self._enter(waiter)
             yield
         finally:
-            self._running[person] -= 1
-            if not self._running[person]:
-                del self._running[person]
-            self._admit_waiting()
+            self._leave(waiter)
 
     async def _enter(self, waiter: _Waiter) -> None:
-        person = waiter.person
-        if not self._waiting and self._may_run(waiter):
-            self._running[person] += 1
-            return
+        """
+        Raises:
+            LineFull: too many wait already.
+        """
         if len(self._waiting) >= self._max_waiting and not self._may_run(waiter):
             raise LineFull("Too many messages wait in line already. Try again in a minute.")
         self._waiting.append(waiter)
         self._admit_waiting()
-        try:
-            await waiter.go.wait()
-        except asyncio.CancelledError:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            else:  # admitted in the same moment
-                self._running[person] -= 1
-            self._admit_waiting()
-            raise
+        await waiter.go.wait()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        if waiter in self._running:
+            self._running.remove(waiter)
+            self._counts -= Counter(waiter.limits.keys())  # keeps no zeros
+        elif waiter in self._waiting:
+            self._waiting.remove(waiter)
+        self._admit_waiting()
 
     def _may_run(self, waiter: _Waiter) -> bool:
-        return self.running < self._limit and self._running[waiter.person] < waiter.at_once
+        return self.running < self._limit and all(
+            self._counts[name] < limit for name, limit in waiter.limits.items()
+        )
 
     def _admit_waiting(self) -> None:
         for waiter in list(self._waiting):
             if self._may_run(waiter):
                 self._waiting.remove(waiter)
-                self._running[waiter.person] += 1
+                self._running.add(waiter)
+                self._counts.update(waiter.limits.keys())
                 waiter.go.set()
         for place, waiter in enumerate(self._waiting):
             waiter.told(place)

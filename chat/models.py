@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
-from types import TracebackType
 
 from chat.backend import Backend, Stage, Watch
 from chat.embedded import EmbeddedSwarm
@@ -60,19 +59,10 @@ class Models:
         return tuple(self._open.values())
 
     async def __aenter__(self) -> Models:
-        first = self._catalogue[self.default.id]
-        await self._scope.enter_async_context(
-            opened(self.default, self._settings, first, self._first_swarm)
-        )
-        self._open[first.id] = self.default
+        await self._keep(self.default, self._catalogue[self.default.id], self._first_swarm)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._scope.aclose()
 
     async def open(self, model_id: str) -> Backend:
@@ -96,9 +86,13 @@ class Models:
                 f"{entry.name} cannot be opened on this machine; the app's log says why."
             ) from error
         backend = self._backend_of(entry)
-        self._open[model_id] = backend
-        await self._scope.enter_async_context(opened(backend, self._settings, entry, swarm))
+        await self._keep(backend, entry, swarm)
         return backend
+
+    async def _keep(self, backend: Backend, entry: ModelEntry, swarm: EmbeddedSwarm | None) -> None:
+        """Open a model in the background, until the app ends."""
+        self._open[entry.id] = backend
+        await self._scope.enter_async_context(opened(backend, self._settings, entry, swarm))
 
     def _swarm_of(self, entry: ModelEntry) -> EmbeddedSwarm | None:
         if self._settings.swarm.mode != "embedded":

@@ -142,7 +142,7 @@ async def _answer(
     caller = caller_of(request)
     try:
         backend = await model.backend(body.model, store)
-        store.rate.take(caller.id, time.monotonic(), caller.per_minute)
+        store.rate.take(caller, time.monotonic())
         opening(backend)
         engine = await backend.ready()
         wanted = await _wanted(engine, backend.defaults, body)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chat import doors
-from chat.backend import Backend, Engine
+from chat.backend import Backend, Engine, Stage
 from chat.embedded import ChildState, EmbeddedSwarm, is_loopback
 from chat.opening_gateway import open_gateway
 from chat.settings import PROJECT, ModelEntry, Settings
@@ -55,8 +55,10 @@ async def _keep_open(
                 return await _open(backend, settings, model, swarm, stack)
 
             await backend.start(open_engine)
-            if not backend.retrying:
+            if backend.stage is Stage.READY:
                 await asyncio.get_running_loop().create_future()  # until cancelled
+        if not backend.retrying:
+            return  # whoever asks for this model again opens it anew, with nodes of its own
         await asyncio.sleep(AGAIN_SECONDS)  # the other app may be there later
 
 

@@ -34,10 +34,9 @@ COOKIE_DAYS = 365
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
-# What the Guard says of a request to those behind it, in its scope and, for Gradio, as a header.
+# What the Guard says of a request to those behind it, in its scope.
 CALLER = "farmesh.caller"
 NAME = "farmesh.name"
-CALLER_HEADER = b"x-farmesh-caller"
 
 MAX_BODY = 4_500_000  # bytes; a whole conversation that a browser brings back fits
 BODY_SECONDS = 30.0  # for a request's body to arrive
@@ -97,9 +96,9 @@ def person_of(cookie_header: str | None) -> str:
     return value.value if value and is_id(value.value) else ""
 
 
-def caller_of(connection: HTTPConnection) -> Caller:
+def caller_of(connection: HTTPConnection | None) -> Caller:
     """Who a request comes from, as the Guard found it."""
-    caller = connection.scope.get(CALLER)
+    caller = connection.scope.get(CALLER) if connection is not None else None
     if not isinstance(caller, Caller):
         raise RuntimeError("a request that did not pass the Guard")
     return caller
@@ -240,14 +239,14 @@ class Guard:
 
     def _known(self, scope: Scope, headers: Headers, identity: Identity | None) -> Scope:
         """The request as those behind the gate see it: who asks is ours to say, not theirs."""
-        caller = self._gate.caller_of(scope, headers, identity)
-        kept = [(name, value) for name, value in scope["headers"] if name != CALLER_HEADER]
+        cookie = person_of(headers.get("cookie"))
+        caller = self._gate.caller_of(scope, headers, identity, cookie)
+        known = {**scope, CALLER: caller, NAME: identity.name if identity else ""}
         if identity is not None:
-            kept = [(name, value) for name, value in kept if name != b"cookie"]
-            kept.append((b"cookie", f"{PERSON_COOKIE}={identity.person}".encode()))
-        kept.append((CALLER_HEADER, caller.id.encode("latin-1", "replace")))
-        name = identity.name if identity else ""
-        return {**scope, "headers": kept, CALLER: caller, NAME: name}
+            kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+            own = (b"cookie", f"{PERSON_COOKIE}={identity.person}".encode())
+            known["headers"] = [*kept, own]
+        return known
 
     def cookie(self, person: str, *, secure: bool) -> str:
         """The Set-Cookie value for a person."""

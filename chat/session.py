@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from chat import words
 from chat.backend import Backend, Engine, InferenceSession
 from chat.conversation import Conversation, Entry, Message
-from chat.limits import Line, TurnRate
+from chat.limits import Caller, Line, TurnRate
 from chat.presenter import Phase, Presenter, ReplyView
 from chat.prompt import Prompt, PromptBuilder, fit
 from chat.words import ChatError, Notice
@@ -100,6 +100,7 @@ class Chat:
     ) -> None:
         self.id = chat_id
         self.person = person
+        self.caller = Caller.of(person)  # whom its turns count on; a page may come from elsewhere
         self.backend = backend
         self.conversation = Conversation()
         self.last_used = clock()
@@ -201,7 +202,7 @@ class Chat:
         if self._last_sent[0] == text and now - self._last_sent[1] < DOUBLE_CLICK:
             return False
         self._check(text, request)
-        self._limits.rate.take(self.person, now)
+        self._limits.rate.take(self.caller, now)
         self._last_sent = (text, now)
         if len(self._queued) >= MAX_QUEUED:
             raise ChatError(f"{MAX_QUEUED} messages wait already behind this reply.")
@@ -218,7 +219,7 @@ class Chat:
         Raises:
             ChatError: there is nothing to reply to, or the limits say no.
         """
-        self._limits.rate.take(self.person, self._clock())
+        self._limits.rate.take(self.caller, self._clock())
         await self._halt()
         parent = self._answered(node_id)
         shown = [e.node_id for e in self._entries if self.conversation.parent(e.node_id) == parent]
@@ -243,7 +244,7 @@ class Chat:
             raise ChatError("Write a message first.")
         before = self.conversation.path_to(self.conversation.parent(node_id))
         self._check(text, request, before)
-        self._limits.rate.take(self.person, self._clock())
+        self._limits.rate.take(self.caller, self._clock())
         await self._halt()
         self._begin(self.conversation.edit(node_id, text), request)
 
@@ -257,7 +258,7 @@ class Chat:
         last = self._entries[-1] if self._entries else None
         if last is None or last.message.role != "assistant":
             raise ChatError("There is no reply to continue yet.")
-        self._limits.rate.take(self.person, self._clock())
+        self._limits.rate.take(self.caller, self._clock())
         parent = self.conversation.parent(last.node_id)
         self.conversation.hide_after(parent)
         begun = replace(request, begin="")
@@ -369,7 +370,7 @@ class Chat:
         try:
             turn.presenter.say(f"{self.backend.name} is being opened", Phase.QUEUED)
             engine = await self.backend.ready()
-            async with self._limits.line.admit(self.person, self._told_place(turn)):
+            async with self._limits.line.admit(self.caller, self._told_place(turn)):
                 await self._generate(turn, engine)
         except asyncio.CancelledError:
             turn.stop_note = turn.stop_note or "stopped"

@@ -184,6 +184,12 @@ class ChatSettings(Section):
     running_turns_per_person: int = Field(
         2, ge=1, description="replies that one person may have running at once"
     )
+    people_per_address: int = Field(
+        5,
+        ge=1,
+        description="strangers with one address may together send, and have running, as much as "
+        "so many people",
+    )
     running_turns: int = Field(
         16, ge=1, description="replies running at once over all chats; more wait in line"
     )

@@ -15,11 +15,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from hmac import compare_digest
-from types import TracebackType
 
 from chat.api_pool import SessionPool
 from chat.backend import Backend
-from chat.limits import Line, TurnRate
+from chat.limits import Caller, Line, TurnRate
 from chat.models import Models
 from chat.session import Chat, ChatLimits
 from chat.settings import ChatSettings
@@ -29,6 +28,7 @@ log = logging.getLogger(__name__)
 
 ID_BYTES = 32
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes in base64url
+LOST = "This page has lost its chat; reload it."
 CLOSING = 3.0  # seconds that all sessions together get for closing
 SWEEP_PERIOD = 5.0  # seconds between looks for idle chats
 
@@ -59,9 +59,12 @@ class ChatStore:
         self.backend = backend
         self.models = models
         self.settings = settings
-        self.rate = TurnRate(settings.turns_per_minute)
+        self.rate = TurnRate(settings.turns_per_minute, settings.people_per_address)
         self.line = Line(
-            settings.running_turns, settings.running_turns_per_person, settings.waiting_turns
+            settings.running_turns,
+            settings.running_turns_per_person,
+            settings.waiting_turns,
+            settings.people_per_address,
         )
         self._limits = ChatLimits(
             self.rate, self.line, settings.grace_seconds, settings.max_message_chars
@@ -82,12 +85,7 @@ class ChatStore:
         self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="idle chats")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property
@@ -95,8 +93,11 @@ class ChatStore:
         """All models that are open."""
         return self.models.backends if self.models is not None else (self.backend,)
 
-    def open(self, chat_id: str, person: str) -> Chat:
+    def open(self, chat_id: str, person: str, caller: Caller | None = None) -> Chat:
         """The person's chat of this id, made when there is none.
+
+        Args:
+            caller: whom its turns count on from now on; None: as before, at first the person.
 
         Raises:
             ChatError: no id, or somebody else's chat.
@@ -104,7 +105,7 @@ class ChatStore:
         if not person:
             raise ChatError("This page needs a cookie to keep your chats yours: allow it, reload.")
         if not is_id(chat_id):
-            raise ChatError("This page has lost its chat; reload it.")
+            raise ChatError(LOST)
         chat = self._chats.get(chat_id)
         if chat is None:
             chat = Chat(chat_id, person, self.backend, self._limits, self._clock)
@@ -112,8 +113,9 @@ class ChatStore:
             self._chats[chat_id] = chat
             self._make_room()
         elif not compare_digest(chat.person, person):
-            raise ChatError("This page has lost its chat; reload it.")
+            raise ChatError(LOST)
         self._chats.move_to_end(chat_id)
+        chat.caller = caller or chat.caller
         chat.last_used = self._clock()
         return chat
 
@@ -141,18 +143,17 @@ class ChatStore:
     def forget(self, chat_id: str, person: str) -> None:
         """Drop a chat and everything in it, if it is this person's."""
         if (chat := self.find(chat_id, person)) is not None:
-            del self._chats[chat_id]
-            self._close_soon(chat)
+            self._drop(chat)
 
     def _make_room(self) -> None:
         """Let the longest idle chats go, never one with a running reply."""
         surplus = len(self._chats) - self.settings.max_chats
         idle = [chat for chat in self._chats.values() if not chat.running]
         for chat in idle[: max(0, surplus)]:
-            del self._chats[chat.id]
-            self._close_soon(chat)
+            self._drop(chat)
 
-    def _close_soon(self, chat: Chat) -> None:
+    def _drop(self, chat: Chat) -> None:
+        del self._chats[chat.id]
         self._track(asyncio.create_task(chat.close(), name="close chat"))
 
     def _track(self, task: asyncio.Task[None]) -> None:
@@ -176,10 +177,8 @@ class ChatStore:
         """End all replies and give all KV caches back."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        chats = list(self._chats.values())
-        self._chats.clear()
-        for chat in chats:
-            self._close_soon(chat)
+        for chat in list(self._chats.values()):
+            self._drop(chat)
         self._track(asyncio.create_task(self.pool.close(), name="close pool"))
         if self._closing:
             _, late = await asyncio.wait(self._closing, timeout=CLOSING)

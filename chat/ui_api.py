@@ -5,7 +5,6 @@ One of them, ``ask``, is the MCP tool of apps that have MCP switched on.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
@@ -15,7 +14,8 @@ import gradio as gr
 from gradio.events import api
 from starlette.requests import Request as HTTPRequest
 
-from chat.security import CALLER_HEADER
+from chat.limits import Caller
+from chat.security import caller_of
 from chat.session import Request
 from chat.store import ChatStore, is_id, new_id
 from chat.words import ChatError, explain
@@ -56,9 +56,8 @@ def add_api(store: ChatStore) -> None:
             "seed": seed,
         }
         with _as_gradio_errors():
-            store.rate.take(_caller(request), time.monotonic())
             wanted = _wanted(store, system_prompt, chosen)
-            async for text in _reply(store, chat_id, message, wanted):
+            async for text in _reply(store, _caller(request), chat_id, message, wanted):
                 yield text
 
     async def ask(question: str, system_prompt: str = "", request: gr.Request | None = None) -> str:
@@ -72,9 +71,9 @@ def add_api(store: ChatStore) -> None:
         """
         answer = ""
         with _as_gradio_errors():
-            store.rate.take(_caller(request), time.monotonic())
             wanted = _wanted(store, system_prompt, {})
-            async with aclosing(_reply(store, "", question, wanted)) as growing:
+            reply = _reply(store, _caller(request), "", question, wanted)
+            async with aclosing(reply) as growing:
                 async for text in growing:
                     answer = text
                     if await _has_left(request):
@@ -106,9 +105,8 @@ def _wanted(store: ChatStore, system_prompt: str, chosen: dict[str, Any]) -> Req
     return Request(params, system_prompt or store.settings.system_prompt)
 
 
-def _caller(request: gr.Request | None) -> str:
-    """Programs bring no cookie: their messages are counted by whom the Guard found them to be."""
-    return str(request.headers.get(CALLER_HEADER.decode(), "")) if request else ""
+def _caller(request: gr.Request | None) -> Caller:
+    return caller_of(request.request if request else None)
 
 
 async def _has_left(request: gr.Request | None) -> bool:
@@ -120,7 +118,7 @@ async def _has_left(request: gr.Request | None) -> bool:
 
 
 async def _reply(
-    store: ChatStore, chat_id: str, message: str, request: Request
+    store: ChatStore, caller: Caller, chat_id: str, message: str, request: Request
 ) -> AsyncGenerator[str, None]:
     """The reply's text as it grows; without an id the chat is gone afterwards.
 
@@ -131,7 +129,7 @@ async def _reply(
         raise ChatError("chat_id must come from /new_chat, or be empty.")
     kept, chat_id = bool(chat_id), chat_id or new_id()
     person = KEY + chat_id
-    chat = store.open(chat_id, person)
+    chat = store.open(chat_id, person, caller)
     try:
         if chat.running:
             raise ChatError("This chat is still writing a reply.")

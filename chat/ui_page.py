@@ -18,9 +18,9 @@ import gradio as gr
 
 from chat import controls, paint
 from chat.likes import Likes
-from chat.security import person_of
+from chat.security import caller_of, person_of
 from chat.session import Chat, ChatView, Request
-from chat.store import ChatStore
+from chat.store import LOST, ChatStore
 from chat.words import ChatError, explain
 from farmesh.errors import FarMeshError
 
@@ -225,7 +225,7 @@ class Page:
             owners = paint.messages(chat.view.entries)[1]
             index = data.index if isinstance(data.index, int) else data.index[0]
             if not 0 <= index < len(owners):  # the app was started anew under an open page
-                raise ChatError("This page has lost its chat; reload it.")
+                raise ChatError(LOST)
             await chat.edit(owners[index], _edited(data.value), self._request(values))
             return {}
 
@@ -390,7 +390,8 @@ class Page:
 
     def _chat(self, values: Values, request: gr.Request) -> Chat:
         cookie = request.headers.get("cookie") if request.headers else None
-        return self._store.open(str(values[self._parts.chat_id] or ""), person_of(cookie))
+        chat_id = str(values[self._parts.chat_id] or "")
+        return self._store.open(chat_id, person_of(cookie), caller_of(request.request))
 
     def _request(self, values: Values) -> Request:
         """

@@ -11,6 +11,7 @@ document. (Whether commands can be run is the affair of tests/test_documentation
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from chat import accounts, settings
@@ -28,8 +31,9 @@ from chat.metrics import Metrics
 from chat.openai_schema import ChatCompletionRequest, CompletionRequest
 from chat.store import ChatStore
 from farmesh import __main__ as cli
+from scripts.documents import MADE, PROJECT, anchors, blocks, documents
 
-ROOT = Path(__file__).resolve().parent.parent
+README = PROJECT / "README.md"
 
 HEADER = """\
 # Every setting with its default (made from chat/settings.py: python -m scripts.check_docs --write).
@@ -41,7 +45,7 @@ HEADER = """\
 
 def _toml(value: Any) -> str:
     if isinstance(value, Path):
-        value = str(value.relative_to(ROOT)) if value.is_relative_to(ROOT) else str(value)
+        value = str(value.relative_to(PROJECT)) if value.is_relative_to(PROJECT) else str(value)
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
@@ -86,7 +90,7 @@ def accounts_help() -> str:
 
 
 def make_help() -> str:
-    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    text = (PROJECT / "Makefile").read_text(encoding="utf-8")
     rows = ["| command | what it does |", "|---|---|"]
     for target, what in re.findall(r"(?m)^([a-z]+):.*?## *(.+)$", text):
         rows.append(f"| `make {target}` | {what} |")
@@ -112,8 +116,8 @@ def _value(schema: dict[str, Any]) -> str:
     """A JSON schema in few words."""
     if "$ref" in schema:
         return schema["$ref"].rpartition("/")[2]
-    if "anyOf" in schema:
-        kinds = [_value(kind) for kind in schema["anyOf"] if kind.get("type") != "null"]
+    if several := schema.get("anyOf", schema.get("oneOf")):
+        kinds = [_value(kind) for kind in several if kind.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
     if schema.get("type") == "array":
         return f"list of {_value(schema.get('items', {'type': 'any'}))}"
@@ -126,6 +130,34 @@ def _value(schema: dict[str, Any]) -> str:
         if key in schema
     ]
     return ", ".join([schema.get("type", "any"), *bounds])
+
+
+def gradio_endpoints() -> str:
+    """What Gradio's own /info says of the app, as its clients' view_api shows it."""
+    parts = []
+    for name, endpoint in asyncio.run(_gradio_info())["named_endpoints"].items():
+        parts.append(f"**`{name}`** — {endpoint['description']}\n")
+        if parameters := endpoint["parameters"]:
+            parts += ["| parameter | value | default |", "|---|---|---|"]
+            parts += [_parameter(parameter) for parameter in parameters]
+            parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+def _parameter(told: dict[str, Any]) -> str:
+    default = f"`{json.dumps(told['parameter_default'])}`" if told["parameter_has_default"] else ""
+    return f"| `{told['parameter_name']}` | {_value(told['type'])} | {default} |"
+
+
+async def _gradio_info() -> Any:
+    from chat import ui  # here: Gradio takes seconds, which other blocks need not wait for
+
+    app = FastAPI()
+    store = ChatStore(Backend("none"), settings.ChatSettings())
+    ui.mount(app, store, ui.PageOptions("none"))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        return (await client.get("/gradio_api/info")).raise_for_status().json()
 
 
 def metrics_table() -> str:
@@ -143,6 +175,7 @@ def metrics_table() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "request fields": request_fields,
+    "Gradio's endpoints": gradio_endpoints,
     "metrics": metrics_table,
     "make help": make_help,
     "chat.accounts --help": accounts_help,
@@ -153,52 +186,46 @@ BLOCKS: dict[str, Callable[[], str]] = {
     },
 }
 
-BLOCK = re.compile(r"(?s)(<!-- made: (?P<name>[^>]+?) -->\n).*?<!-- end -->")
-
 
 def _filled(path: Path, text: str) -> str:
     def fill(match: re.Match[str]) -> str:
         name = match["name"]
         if name not in BLOCKS:
             sys.exit(f"{path}: nothing makes the block {name!r}; known: {', '.join(BLOCKS)}")
-        return f"{match[1]}{BLOCKS[name]()}\n<!-- end -->"
+        return f"{match['head']}{BLOCKS[name]()}\n<!-- end -->"
 
-    return BLOCK.sub(fill, text)
-
-
-def _documents() -> list[Path]:
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    return MADE.sub(fill, text)
 
 
 def made_files() -> Iterator[tuple[Path, str]]:
     """Files as they should be."""
-    yield ROOT / "configs/default.toml", default_toml()
-    for path in _documents():
+    yield PROJECT / "configs/default.toml", default_toml()
+    for path in documents():
         yield path, _filled(path, path.read_text(encoding="utf-8"))
 
 
 def _broken_links() -> Iterator[str]:
-    for path in _documents():
+    for path in documents():
         text = path.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
-            if not (path.parent / target).exists():
-                yield f"{path.relative_to(ROOT)} points at {target}, which does not exist"
+        for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)", text):
+            name, _, anchor = target.partition("#")
+            found = path.parent / name if name else path
+            known = found.exists() and (not anchor or anchor in anchors(found))
+            if not known:
+                yield f"{path.relative_to(PROJECT)} points at {target}, which does not exist"
 
 
 def _missing_from_tree() -> Iterator[str]:
-    """README's file tree names only what exists: lines `path/   purpose` under `## Files`."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = re.search(r"(?s)## Files\n.*?```text\n(.*?)```", text)
+    """README's file tree names only what exists: lines `path/   purpose`, from app.py on."""
+    (tree,) = (b.body for b in blocks("text") if b.path == README and b.body.startswith("app.py"))
     folder = Path()
-    for line in tree[1].splitlines() if tree else ():
-        name = (
-            line.split("  ")[0].strip() if not line[:1].isspace() else line.strip().split("  ")[0]
-        )
+    for line in tree.splitlines():
+        name = line.strip().split("  ")[0]
         if not name:
             continue
         for part in name.split(", "):
             path = folder / part if line[:1].isspace() else Path(part)
-            if not (ROOT / path).exists():
+            if not (PROJECT / path).exists():
                 yield f"README.md's file tree names {path}, which does not exist"
         if not line[:1].isspace():
             folder = Path(name) if name.endswith("/") else Path()
@@ -206,20 +233,20 @@ def _missing_from_tree() -> Iterator[str]:
 
 def _unnamed_modules() -> Iterator[str]:
     """docs/architecture.md says what every module holds."""
-    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    text = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
     named = {name.rstrip("/") for name in re.findall(r"`([\w/]+)`", text)}
     for folder in ("chat", "farmesh"):
-        for path in sorted((ROOT / folder).glob("[a-z]*.py")):
+        for path in sorted((PROJECT / folder).glob("[a-z]*.py")):
             if path.stem not in named:
-                yield f"docs/architecture.md does not name {path.relative_to(ROOT)}"
+                yield f"docs/architecture.md does not name {path.relative_to(PROJECT)}"
 
 
-def _unlisted_documents() -> Iterator[str]:
+def _unlisteddocuments() -> Iterator[str]:
     """docs/README.md leads to every document."""
-    text = (ROOT / "docs/README.md").read_text(encoding="utf-8")
-    for path in sorted((ROOT / "docs").glob("*.md")):
+    text = (PROJECT / "docs/README.md").read_text(encoding="utf-8")
+    for path in sorted((PROJECT / "docs").glob("*.md")):
         if path.name != "README.md" and f"]({path.name})" not in text:
-            yield f"docs/README.md does not lead to {path.relative_to(ROOT)}; add a line for it"
+            yield f"docs/README.md does not lead to {path.relative_to(PROJECT)}; add a line for it"
 
 
 def main() -> int:
@@ -233,8 +260,8 @@ def main() -> int:
         if write:
             path.write_text(wanted, encoding="utf-8")
         else:
-            wrong.append(f"{path.relative_to(ROOT)} differs from what the code makes of it")
-    wrong += [*_broken_links(), *_missing_from_tree(), *_unnamed_modules(), *_unlisted_documents()]
+            wrong.append(f"{path.relative_to(PROJECT)} differs from what the code makes of it")
+    wrong += [*_broken_links(), *_missing_from_tree(), *_unnamed_modules(), *_unlisteddocuments()]
     for line in wrong:
         print(line, file=sys.stderr)
     if any("differs" in line for line in wrong):

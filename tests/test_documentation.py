@@ -27,7 +27,7 @@ import pytest
 
 from chat.settings import Layer, load_settings
 from farmesh.errors import ConfigError
-from tests.documents import PROJECT, SHELL, Block, blocks, inline_commands
+from scripts.documents import PROJECT, SHELL, Block, blocks, inline_commands
 from tests.test_cli import PEER
 
 # How a command begins: the test that runs it (file::name), or the file whose text runs it.

@@ -22,6 +22,7 @@ from chat.access import SESSION_COOKIE, Gate
 from chat.accounts import AccountFile, Key, hash_key, hash_password, write
 from chat.backend import Stage
 from chat.ledger import Ledger
+from chat.limits import Caller
 from chat.metrics import Metrics
 from chat.openai_api import OpenModel
 from chat.security import PERSON_COOKIE, Guard, Hosts, hosts_of
@@ -325,8 +326,7 @@ async def test_nobody_becomes_somebody_else_by_a_header(locked: House) -> None:
     locked.store.open(chat_id, person)
     await locked.sign_in()
     locked.http.cookies.set(PERSON_COOKIE, person)
-    headers = {"x-farmesh-caller": person}
-    answer = await locked.http.get(f"/farmesh/chat/{chat_id}", headers=headers)
+    answer = await locked.http.get(f"/farmesh/chat/{chat_id}")
     assert answer.status_code == 404
     await locked.sign_in("bob", "another password")
     assert (await locked.http.get(f"/farmesh/chat/{chat_id}")).status_code == 200
@@ -383,7 +383,8 @@ async def test_page_and_programs_of_one_person_share_their_limits(locked: House)
     """A person who is at their limit on the page goes on through the API, without end."""
     body = {"model": "guide", "messages": [{"role": "user", "content": "hello"}]}
     headers = {"authorization": f"Bearer {KEY}"}
-    locked.store.rate.take(locked.gate.person("alice"), time.monotonic())  # a message of the page
+    page = Caller.of(locked.gate.person("alice"))
+    locked.store.rate.take(page, time.monotonic())  # a message of the page
     codes = [
         (await locked.http.post("/v1/chat/completions", json=body, headers=headers)).status_code
         for _ in range(3)
@@ -498,6 +499,36 @@ def test_addresses_are_believed_only_from_proxies() -> None:
     for proxies, expected in ((0, "10.0.0.9"), (1, "10.0.0.2"), (2, "1.2.3.4"), (9, "10.0.0.9")):
         assert Gate(AccessSettings(), proxies).address(scope, headers) == expected
     assert Gate(AccessSettings(), 1).address(scope, Headers({})) == "10.0.0.9"
+    lines = [(b"x-forwarded-for", b"6.6.6.6"), (b"x-forwarded-for", b"1.2.3.4")]
+    assert Gate(AccessSettings(), 1).address(scope, Headers(raw=lines)) == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "client", "forwarded", "place"),
+    [
+        (0, "192.168.1.7", "", "at:192.168.1.7"),
+        (0, "::ffff:192.168.1.7", "", "at:192.168.1.7"),
+        (0, "2001:db8:1:2:aaaa::1", "", "at:2001:db8:1:2::/64"),
+        (1, "127.0.0.1", "1.2.3.4", "at:1.2.3.4"),
+        (1, "127.0.0.1", "", ""),  # the proxy does not say it
+        (0, "127.0.0.1", "1.2.3.4", ""),  # a proxy of which nobody told us
+        (0, "203.0.113.5", "1.2.3.4", "at:203.0.113.5"),  # a visitor who says to be one
+    ],
+)
+def test_strangers_share_an_address_that_is_theirs(
+    proxies: int, client: str, forwarded: str, place: str
+) -> None:
+    """Everybody behind a proxy counted as one household, and a cookie thrown away as a new one."""
+    from starlette.datastructures import Headers
+
+    scope = {"type": "http", "client": (client, 1)}
+    headers = Headers({"x-forwarded-for": forwarded} if forwarded else {})
+    gate, cookie = Gate(AccessSettings(), proxies), new_id()
+    caller = gate.caller_of(scope, headers, None, cookie)
+    assert (caller.id, caller.place) == (cookie, place)
+    program = gate.caller_of(scope, headers, None)
+    assert program.place == ""
+    assert program.id == place or not place
 
 
 async def test_only_a_believed_proxy_says_what_we_are_called(locked: House) -> None:

@@ -17,8 +17,8 @@ import pytest
 
 from chat.accounts import AccountFile, Key, hash_key, write
 from chat.store import new_id
+from scripts.documents import Block, blocks
 from tests.browser.conftest import App, start_app, wait_ready
-from tests.documents import Block, blocks
 
 MESSAGES: Any = [{"role": "user", "content": "What is a node?"}]
 MANY = {"FARMESH_CHAT_CHAT_TURNS_PER_MINUTE": "1000"}

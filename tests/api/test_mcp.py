@@ -117,6 +117,27 @@ async def test_what_is_wrong_is_a_sentence(tools: Tools, monkeypatch: pytest.Mon
         assert "a minute" in text_of(late)
 
 
+async def test_a_key_counts_on_its_person_at_gradios_endpoints(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through gradio_client a key's own limits meant nothing, nor how many replies may run."""
+    monkeypatch.setattr(tools.client, "step", 0.05)
+    line, allowed = tools.store.line, tools.store.settings.running_turns_per_person
+    tools.client.enqueue(*["x" * 1900] * (allowed + 1))
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as http:
+        address = f"{tools.url}/gradio_api/run/ask"
+        asking = [
+            asyncio.create_task(http.post(address, json={"data": [f"Question {number}", ""]}))
+            for number in range(allowed + 1)
+        ]
+        await until(lambda: line.running + line.waiting == allowed + 1)
+        assert (line.running, line.waiting) == (allowed, 1)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    await until(lambda: line.running + line.waiting == 0)
+
+
 async def test_strangers_have_no_tools(tools: Tools) -> None:
     """Signing in was for the page, and its tools stood open."""
     for path in ("/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/sse"):

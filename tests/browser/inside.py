@@ -74,7 +74,7 @@ def inside(opening: Opening, **settings: Any) -> Iterator[InsideApp]:
         async with opening() as opened:
             models = opened if isinstance(opened, Models) else None
             backend = opened.default if isinstance(opened, Models) else opened
-            chosen = ChatSettings(turns_per_minute=1000, **settings)
+            chosen = ChatSettings(**{"turns_per_minute": 1000, **settings})
             async with ChatStore(backend, chosen, models=models) as store:
                 app = InsideApp(f"http://127.0.0.1:{port}", asyncio.get_running_loop(), store)
                 page = page_of(store, ui.PageOptions(backend.name))

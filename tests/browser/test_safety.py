@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
 import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from playwright.sync_api import BrowserContext, expect
 
+from chat.backend import Backend
+from chat.limits import Caller, TooManyTurns
 from tests.browser.conftest import App, Tab
+from tests.browser.inside import inside
+from tests.chat.fakes import FakeClient, ready_backend
 
 EVIL = """
 <script>window.stolen = 1</script><img src=x onerror="window.stolen = 2">
@@ -106,3 +115,25 @@ def test_guessed_session_cannot_read_a_chat(tab: Tab, app: App) -> None:
         stranger.get(app.url)
         assert stranger.get(f"{app.url}/farmesh/chat/{chat_id}").status_code == 404
         assert "Hello" not in stranger.get(f"{app.url}/farmesh/swarm?chat={chat_id}").text
+
+
+@asynccontextmanager
+async def short() -> AsyncIterator[Backend]:
+    yield ready_backend(FakeClient())
+
+
+def test_page_and_programs_of_one_address_share_their_limit(
+    person: Callable[[], BrowserContext],
+) -> None:
+    """The page counted by its cookie alone: without it one was new, and so was one's program."""
+    with inside(short, turns_per_minute=1, people_per_address=2) as app:
+        tab, other = (Tab(person(), app) for _ in range(2))  # type: ignore[arg-type]
+        tab.send("Hello")
+        tab.wait_idle(replies=1)
+        with pytest.raises(TooManyTurns):  # as programs of this address are counted
+            app.store.rate.take(Caller("at:127.0.0.1", ""), time.monotonic())
+        other.send("Hello")
+        other.wait_idle(replies=1)
+        third = Tab(person(), app)  # type: ignore[arg-type]
+        third.send("Hello")
+        expect(third.page.locator(".fm-notice")).to_contain_text("came from your network")

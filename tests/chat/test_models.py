@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from chat.backend import Backend, Stage
+from chat.embedded import EmbeddedSwarm
 from chat.models import Models
-from chat.opening import join_command
-from chat.settings import ModelSettings, Settings, load_catalogue
+from chat.opening import join_command, opened
+from chat.settings import ModelEntry, ModelSettings, Settings, load_catalogue
 from chat.words import ChatError
 from farmesh.errors import CheckpointError
+from tests.farmesh.harness import until
 
 ENTRY = """
 [{id}]
@@ -46,6 +52,33 @@ async def test_other_models_are_refused_in_words_for_the_page(tmp_path: Path) ->
     with pytest.raises(ChatError, match="second cannot be opened") as broken:
         await known.open("second")
     assert str(tmp_path) not in str(unknown.value) + str(broken.value)
+
+
+class Nodes:
+    """Stands for an own swarm that starts without trouble."""
+
+    def __init__(self) -> None:
+        self.running = False
+
+    async def __aenter__(self) -> None:
+        self.running = True
+
+    async def __aexit__(self, *_: object) -> None:
+        self.running = False
+
+    async def changes(self) -> AsyncIterator[None]:
+        await asyncio.get_running_loop().create_future()
+        yield
+
+
+async def test_nodes_of_a_model_that_failed_are_ended(tmp_path: Path) -> None:
+    """They went on until the app ended, and those of the next try had the same names and keys."""
+    model = ModelEntry(id="m", name="M", licence="MIT", checkpoint=str(tmp_path), context=512)
+    backend, nodes = Backend("M"), Nodes()
+    async with opened(backend, Settings(), model, cast(EmbeddedSwarm, nodes)):
+        await until(lambda: backend.stage is Stage.FAILED, 30)
+        assert "no usable tokenizer" in backend.status
+        await until(lambda: not nodes.running)
 
 
 def test_join_command_carries_all_that_a_node_must_be_told() -> None:

@@ -10,9 +10,11 @@ from typing import Any, cast
 
 import gradio as gr
 import pytest
+from starlette.requests import HTTPConnection
 
 from chat import session
-from chat.security import PERSON_COOKIE
+from chat.limits import Caller
+from chat.security import CALLER, PERSON_COOKIE
 from chat.settings import ChatSettings
 from chat.store import ChatStore, new_id
 from chat.ui_page import MAX_STREAMS, Page, Parts
@@ -50,7 +52,11 @@ class Tab:
 
     def watch(self) -> asyncio.Task[None]:
         cookie = {"cookie": f"{PERSON_COOKIE}={PERSON}"}
-        request = cast(gr.Request, SimpleNamespace(session_hash=self.name, headers=cookie))
+        scope = {"type": "http", CALLER: Caller.of(PERSON)}
+        asked = SimpleNamespace(
+            session_hash=self.name, headers=cookie, request=HTTPConnection(scope)
+        )
+        request = cast(gr.Request, asked)
 
         self.watchers += 1
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
-from chat.limits import Line, LineFull
+from chat.limits import Caller, Line, LineFull, TooManyTurns, TurnRate
 from chat.settings import ChatSettings
 from chat.store import ChatStore, is_id, new_id
 from chat.words import ChatError
@@ -86,7 +87,9 @@ async def test_line_is_fair_between_people() -> None:
     line, order = Line(running=2, per_person=1, waiting=10), []
 
     async def turn(person: str) -> None:
-        async with line.admit(person, lambda ahead: order.append((person, "ahead", ahead))):
+        async with line.admit(
+            Caller.of(person), lambda ahead: order.append((person, "ahead", ahead))
+        ):
             order.append((person, "runs"))
             await asyncio.sleep(0.02)
 
@@ -102,7 +105,7 @@ async def test_line_survives_every_cancellation() -> None:
     line = Line(running=1, per_person=1, waiting=10)
 
     async def turn() -> None:
-        async with line.admit("a", lambda ahead: None):
+        async with line.admit(Caller.of("a"), lambda ahead: None):
             await asyncio.sleep(0.01)
 
     tasks = [asyncio.create_task(turn()) for _ in range(6)]
@@ -115,7 +118,63 @@ async def test_line_survives_every_cancellation() -> None:
 
 async def test_full_line_turns_away_with_a_sentence() -> None:
     line = Line(running=1, per_person=1, waiting=0)
-    async with line.admit("a", lambda ahead: None):
+    async with line.admit(Caller.of("a"), lambda ahead: None):
         with pytest.raises(LineFull, match="Try again"):
-            async with line.admit("b", lambda ahead: None):
+            async with line.admit(Caller.of("b"), lambda ahead: None):
                 pass
+
+
+def at_home(cookie: str) -> Caller:
+    """Somebody with the page open, whose household has one address."""
+    return Caller(cookie, cookie, place="at:home")
+
+
+async def test_a_thrown_away_cookie_is_not_a_new_person_without_end() -> None:
+    """Whoever reloaded without a cookie had a minute's messages again, and every place in line."""
+    rate = TurnRate(2, people=3)
+    for number in range(6):
+        rate.take(at_home(f"cookie {number}"), 0.0)
+    with pytest.raises(TooManyTurns, match="More than 6 messages a minute came from your network"):
+        rate.take(at_home("cookie 7"), 0.0)
+    rate.take(Caller.of("elsewhere"), 0.0)
+    rate.take(at_home("cookie 7"), 61.0)
+    line = Line(running=9, per_person=1, waiting=0, people=3)
+    async with contextlib.AsyncExitStack() as running:
+        for number in range(3):
+            await running.enter_async_context(line.admit(at_home(f"cookie {number}"), print))
+        with pytest.raises(LineFull):
+            await running.enter_async_context(line.admit(at_home("cookie 3"), print))
+        await running.enter_async_context(line.admit(Caller.of("elsewhere"), print))
+        await running.enter_async_context(line.admit(Caller.of("at:home"), print))  # a program
+    assert line.running == 0
+    async with line.admit(at_home("cookie 3"), print):
+        assert line.running == 1
+
+
+def test_a_program_has_what_its_household_leaves_of_one_persons_share() -> None:
+    """One person had two shares, one on the page and one for programs; or a program of the
+    household's left nothing for the people in it."""
+    rate = TurnRate(3, people=2)
+    program = Caller("at:home", "cache")
+    rate.take(at_home("mother"), 0.0)
+    rate.take(at_home("child"), 0.0)
+    rate.take(program, 0.0)
+    with pytest.raises(TooManyTurns, match="That is more than 3 messages a minute"):
+        rate.take(program, 0.0)
+    rate.take(at_home("mother"), 0.0)
+    rate.take(at_home("mother"), 0.0)
+    with pytest.raises(TooManyTurns, match="That is more than 3 messages a minute"):
+        rate.take(at_home("mother"), 0.0)
+    rate.take(at_home("child"), 0.0)
+
+
+def test_a_refused_message_costs_nobody_anything() -> None:
+    """A household at its limit used up every person's own messages by trying."""
+    rate = TurnRate(2, people=1)
+    rate.take(at_home("mother"), 0.0)
+    rate.take(at_home("mother"), 30.0)
+    for _ in range(5):
+        with pytest.raises(TooManyTurns) as refused:
+            rate.take(at_home("child"), 40.0)
+    assert refused.value.wait == 20
+    rate.take(at_home("child"), 61.0)

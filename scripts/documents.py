@@ -1,4 +1,7 @@
-"""Commands and code of the documents, as a reader would copy them."""
+"""The documents of this repository in parts: fenced blocks, commands, what is made from the code.
+
+scripts/check_docs.py keeps them true by it, and tests run what a reader would copy from them.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+FOLDERS = ("docs", "benchmarks", "models")  # with documents, beside those at the top
 SHELL = ("sh", "bash")
-NEEDS = re.compile(r"<!-- needs: (?P<what>[^>]*\w[^>]*) -->\s*\Z")
+MADE = re.compile(r"(?s)(?P<head><!-- made: (?P<name>[^>]+?) -->\n)(?P<body>.*?)<!-- end -->")
+_NEEDS = re.compile(r"<!-- needs: (?P<what>[^>]*\w[^>]*) -->\s*\Z")
 _BLOCK = re.compile(r"(?ms)^(?P<indent> *)```(?P<language>\w*)\n(?P<body>.*?)^(?P=indent)```")
-_MADE = re.compile(r"(?s)<!-- made: .*?<!-- end -->")  # from the code: right by construction
 _INLINE = re.compile(r"(?<!`)`((?:[A-Z_]+=\S+ )*(?:make|python|\.venv/bin/python) [^`]+)`(?!`)")
 
 
@@ -45,22 +49,30 @@ class Block:
 
 
 def documents() -> list[Path]:
-    top = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
-    return [path for path in (*top, *sorted((PROJECT / "docs").rglob("*.md"))) if path.exists()]
+    below = [path for name in FOLDERS for path in sorted((PROJECT / name).rglob("*.md"))]
+    hidden = [path for path in below if "/." in str(path.relative_to(PROJECT))]  # caches
+    return [*sorted(PROJECT.glob("*.md")), *(path for path in below if path not in hidden)]
 
 
 def blocks(*languages: str) -> list[Block]:
-    found = []
-    for path in documents():
-        text = path.read_text(encoding="utf-8")
-        for match in _BLOCK.finditer(text):
-            if match["language"] in languages:
-                needs = NEEDS.search(text[: match.start()])
-                body = re.sub(f"(?m)^{match['indent']}", "", match["body"])
-                line = text.count("\n", 0, match.start()) + 1
-                what = needs["what"] if needs else ""
-                found.append(Block(path, line, match["language"], body, what))
-    return found
+    """All fenced blocks in these languages."""
+    return [block for path in documents() for block in _blocks(path) if block.language in languages]
+
+
+def _blocks(path: Path) -> Iterator[Block]:
+    text = path.read_text(encoding="utf-8")
+    for match in _BLOCK.finditer(text):
+        needs = _NEEDS.search(text[: match.start()])
+        body = re.sub(f"(?m)^{match['indent']}", "", match["body"])
+        line = text.count("\n", 0, match.start()) + 1
+        yield Block(path, line, match["language"], body, needs["what"] if needs else "")
+
+
+def anchors(path: Path) -> set[str]:
+    """What links can point at within a document: its headings, as GitHub names them."""
+    prose = _BLOCK.sub("", path.read_text(encoding="utf-8"))
+    titles = re.findall(r"(?m)^#+ +(.+)$", prose)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def inline_commands() -> list[Block]:
@@ -69,7 +81,7 @@ def inline_commands() -> list[Block]:
     for path in documents():
         text = path.read_text(encoding="utf-8")
         prose = text
-        for kind in (_MADE, _BLOCK):
+        for kind in (MADE, _BLOCK):  # what is made from the code is right by construction
             prose = kind.sub(lambda match: "\n" * match[0].count("\n"), prose)
         for match in _INLINE.finditer(prose):
             line = prose.count("\n", 0, match.start()) + 1
