@@ -6,12 +6,14 @@ PY := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 SPACE := .venv-space
+IMAGE := .image
 PETALS := .venv-petals
 PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
 # The tests that need nothing but requirements-dev.txt and a Chromium (as in pyproject.toml).
 USUAL := not interop and not netns and not machines and not clients and not space
+FAST := not swarm and not browser and not slow and $(USUAL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -43,7 +45,7 @@ endif
 
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
-	$(PY) -m pytest -q -m "not swarm and not browser and not slow and $(USUAL)" $(ARGS)
+	$(PY) -m pytest -q -m "$(FAST)" $(ARGS)
 
 .PHONY: interop
 interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)
@@ -61,7 +63,13 @@ clients: $(DEV_STAMP) $(CLIENTS_STAMP)  ## LiteLLM and GuideLLM, installed besid
 
 .PHONY: space
 space:  ## prove it as a Hugging Face Space: its one solve, the fast tests on that, user 1000 (minutes)
-	@scripts/space_check.sh $(SPACE)
+	@[ "$$(id -u)" -ne 0 ] || scripts/install_netns.sh
+	@scripts/space_check.sh $(SPACE) "$(FAST)"
+
+.PHONY: image
+image:  ## build the Dockerfile and chat with it, without a Docker engine (root; minutes)
+	@scripts/install_buildah.sh
+	python3 -m scripts.check_image $(IMAGE) $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
@@ -98,7 +106,7 @@ guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and the app's state
-	rm -rf $(VENV) $(SPACE) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) $(SPACE) $(IMAGE) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(PY):

@@ -1,14 +1,15 @@
 #!/bin/sh
 # Prove that this repository works as a Hugging Face Space, as far as that goes without one:
-# an environment of what a Space's one solve gives, the fast tests on it, and the app as user 1000.
-# usage: scripts/space_check.sh FOLDER   (of the environment; PYTHON=... chooses the interpreter)
+# an environment of what a Space's one solve gives, the app as user 1000, the fast tests.
+# usage: scripts/space_check.sh FOLDER TESTS   (of the environment; which tests are the fast ones)
 set -eu
-folder=$1
+folder=$1 tests=$2
 cd "$(dirname "$0")/.."
-sdk=$(sed -n 's/^sdk_version: *//p' README.md)
+told() { sed -n "s/^$1: *\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" README.md; }  # by the front matter
+sdk=$(told sdk_version) python=python$(told python_version)
 
 # User 1000 has to be able to run it: a Python in somebody's home comes last.
-PYTHON=${PYTHON:-"/usr/bin/python3.12 /usr/bin/python3.11 python3.11 python3.12"}
+PYTHON=${PYTHON:-"/usr/bin/$python /usr/local/bin/$python $python"}
 [ -x "$folder/bin/python" ] || PYTHON=$PYTHON scripts/make_venv.sh "$folder"
 pip() { "$folder/bin/python" -m pip --disable-pip-version-check "$@"; }
 
@@ -22,4 +23,4 @@ if ! [ "$folder/.installed" -nt requirements.txt ] || ! [ "$folder/.installed" -
     touch "$folder/.installed"
 fi
 "$folder/bin/python" -m pytest -q -m space tests/space
-"$folder/bin/python" -m pytest -q -m "not swarm and not browser and not slow and not interop and not machines and not clients and not space"
+"$folder/bin/python" -m pytest -q -m "$tests"

@@ -7,12 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from gradio_client import Client
 
 pytestmark = pytest.mark.space
 
@@ -22,12 +24,16 @@ ALLOWED = ("PATH", "LANG", "TZ", "HF_HUB_OFFLINE")  # of this process' environme
 
 
 @pytest.fixture
-def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
+    """One that user 1000 reaches: pytest's own is closed to others, by every pytest that starts."""
+    with tempfile.TemporaryDirectory(prefix="farmesh-space-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def checkout(folder: Path, project: Path) -> Iterator[Path]:
     """A copy of what git has, in which nobody can write."""
-    folder = tmp_path_factory.mktemp("space")
-    for parent in (folder, *folder.parents):  # user 1000 has to get there
-        if parent.owner() == Path.home().owner() and parent != Path(parent.anchor):
-            parent.chmod(parent.stat().st_mode | 0o011)
     copy = folder / "app"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=project, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
@@ -42,15 +48,28 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterato
             path.chmod(0o755)
 
 
+def as_space_user(*command: str) -> list[str]:
+    """A command of user 1000, who has no rights beyond; of ourselves when we are nobody special."""
+    if os.getuid() != 0:
+        return list(command)
+    user = f"--reuid={SPACE_USER}", f"--regid={SPACE_USER}", "--clear-groups"
+    return ["setpriv", *user, "--inh-caps=-all", "--bounding-set=-all", *command]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def python_is_reached() -> None:
+    ran = subprocess.run(
+        as_space_user(sys.executable, "-c", ""), capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        pytest.fail(f"User {SPACE_USER} cannot run {sys.executable}: {ran.stderr.strip()}")
+
+
 def start(checkout: Path, port: int, home: Path, **environ: str) -> subprocess.Popen[str]:
     """``python app.py`` with what a Space's environment has."""
-    command = [sys.executable, "app.py"]
-    if os.getuid() == 0:
-        user = f"--reuid={SPACE_USER}", f"--regid={SPACE_USER}", "--clear-groups"
-        command = ["setpriv", *user, "--inh-caps=-all", "--bounding-set=-all", *command]
     kept = {name: os.environ[name] for name in ALLOWED if name in os.environ}
     return subprocess.Popen(
-        command,
+        as_space_user(sys.executable, "app.py"),
         cwd=checkout,
         env={
             **kept,
@@ -87,10 +106,10 @@ def wait_for(url: str, process: subprocess.Popen[str], status: int = 200) -> flo
 @pytest.mark.parametrize("writable_home", [True, False])
 @pytest.mark.timeout(2 * SECONDS)
 def test_a_read_only_checkout_serves_user_1000(
-    checkout: Path, tmp_path: Path, unused_tcp_port: int, writable_home: bool
+    checkout: Path, folder: Path, unused_tcp_port: int, writable_home: bool
 ) -> None:
     """The build is fine, and the Space shows a traceback about a folder that cannot be made."""
-    home = tmp_path / "home"
+    home = folder / "home"
     home.mkdir()
     if os.getuid() == 0 and writable_home:
         os.chown(home, SPACE_USER, SPACE_USER)
@@ -101,14 +120,7 @@ def test_a_read_only_checkout_serves_user_1000(
         page = wait_for(url, process)
         swarm = wait_for(f"{url}/readyz", process)
         print(f"the page after {page:.1f} s, the swarm {swarm:.1f} s later")
-        body = {
-            "model": "guide",
-            "messages": [{"role": "user", "content": "What is a node?"}],
-            "temperature": 0,
-        }
-        answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=SECONDS)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["choices"][0]["message"]["content"]
+        chat_about_a_name(url)
     finally:
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[0]
@@ -120,14 +132,29 @@ def test_a_read_only_checkout_serves_user_1000(
     assert sorted(path.name for path in checkout.iterdir() if path.name == ".state") == []
 
 
+def chat_about_a_name(url: str) -> None:
+    """A whole conversation through Gradio, as the page has it, and a message through ``/v1``."""
+    client = Client(url, verbose=False)
+    chat_id = client.predict(api_name="/new_chat")
+    assert client.predict("My name is Ada.", chat_id, temperature=0.0, api_name="/chat")
+    asked = "What is my name?", chat_id
+    assert "Ada" in client.predict(*asked, temperature=0.0, api_name="/chat")
+    client.close()
+    turn = {"role": "user", "content": "What is a node?"}
+    body = {"model": "guide", "messages": [turn], "temperature": 0}
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=SECONDS)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"]
+
+
 @pytest.mark.timeout(2 * SECONDS)
-def test_signing_in_needs_no_folder(checkout: Path, tmp_path: Path, unused_tcp_port: int) -> None:
+def test_signing_in_needs_no_folder(checkout: Path, folder: Path, unused_tcp_port: int) -> None:
     """With a swarm that its ports keep it from, and people who sign in: the page is there."""
     peer = "/ip4/192.0.2.7/tcp/31337/p2p/QmPgiDQKDHEJm7z6ruw2Sbb1jg1oCmSs86cRmtHB7L2PgJ"
     process = start(
         checkout,
         unused_tcp_port,
-        tmp_path / "nowhere",
+        folder / "nowhere",
         FARMESH_CHAT_SWARM_PEERS=peer,
         FARMESH_CHAT_ACCESS_SIGN_IN="huggingface",
         OAUTH_CLIENT_ID="id",
