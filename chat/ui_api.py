@@ -106,13 +106,19 @@ def _wanted(store: ChatStore, system_prompt: str, chosen: dict[str, Any]) -> Req
 
 
 def _caller(request: gr.Request | None) -> Caller:
-    return caller_of(request.request if request else None)
+    return caller_of(_asked(request))
+
+
+def _asked(request: gr.Request | None) -> HTTPRequest | None:
+    """The request of HTTP: Gradio hands MCP's on as it is, others in a wrapper."""
+    asked = getattr(request, "request", request)
+    return asked if isinstance(asked, HTTPRequest) else None
 
 
 async def _has_left(request: gr.Request | None) -> bool:
     """Whether nobody waits for a whole answer any more; Gradio does not tell."""
-    asked = getattr(request, "request", request)
-    if not isinstance(asked, HTTPRequest) or not asked.url.path.partition(API)[2].startswith(OPEN):
+    asked = _asked(request)
+    if asked is None or not asked.url.path.partition(API)[2].startswith(OPEN):
         return False  # a request that was over when its work began
     return await asked.is_disconnected()
 

@@ -53,8 +53,9 @@ class Images:
 def make_base(images: Images) -> None:
     """What the Dockerfile builds on, by its name: a small Debian with its own Python."""
     root = images.folder / "base"
-    wanted = f"--include=ca-certificates,{PYTHON},{PYTHON}-venv"
+    wanted = f"--include=ca-certificates,{PYTHON},{PYTHON}-venv,python3-distutils"
     command = ["debootstrap", "--variant=minbase", wanted, "bookworm", str(root)]
+    shutil.rmtree(root, ignore_errors=True)  # of a try that failed
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     for name in ("python", "python3"):
         (root / "usr/local/bin" / name).symlink_to(f"/usr/bin/{PYTHON}")

@@ -512,7 +512,7 @@ def test_addresses_are_believed_only_from_proxies() -> None:
         (1, "127.0.0.1", "1.2.3.4", "at:1.2.3.4"),
         (1, "127.0.0.1", "", ""),  # the proxy does not say it
         (0, "127.0.0.1", "1.2.3.4", ""),  # a proxy of which nobody told us
-        (0, "203.0.113.5", "1.2.3.4", "at:203.0.113.5"),  # a visitor who says to be one
+        (0, "9.9.9.9", "1.2.3.4", "at:9.9.9.9"),  # a visitor who says to be one
     ],
 )
 def test_strangers_share_an_address_that_is_theirs(

@@ -17,8 +17,14 @@ from tests.swarm.processes import Peer
 from tests.swarm.test_two_apps import App
 
 PAGE = 7860  # of the app itself, for us
-RULES = f"""table inet space {{ chain out {{ type filter hook output priority 0; policy accept;
-  ct state new tcp dport != {{ 80, 443, 8080, {PAGE} }} counter reject; }} }}"""
+RULES = f"""
+table inet space {{
+  chain out {{
+    type filter hook output priority 0; policy accept;
+    ct state new tcp dport != {{ 80, 443, 8080, {PAGE} }} counter reject
+  }}
+}}
+"""
 
 
 def main() -> None:
