@@ -23,4 +23,4 @@ if ! [ "$folder/.installed" -nt requirements.txt ] || ! [ "$folder/.installed" -
     touch "$folder/.installed"
 fi
 "$folder/bin/python" -m pytest -q -m space tests/space
-"$folder/bin/python" -m pytest -q -m "$tests"
+OMP_NUM_THREADS=1 "$folder/bin/python" -m pytest -q -n 2 --dist worksteal -m "$tests"
