@@ -6,7 +6,6 @@ PY := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 SPACE := .venv-space
-IMAGE := .image
 PETALS := .venv-petals
 PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
@@ -66,11 +65,6 @@ space:  ## prove it as a Hugging Face Space: its one solve, the fast tests on th
 	@[ "$$(id -u)" -ne 0 ] || scripts/install_netns.sh
 	@scripts/space_check.sh $(SPACE) "$(FAST)"
 
-.PHONY: image
-image:  ## build the Dockerfile and chat with it, without a Docker engine (root; minutes)
-	@scripts/install_buildah.sh
-	python3 -m scripts.check_image $(IMAGE) $(ARGS)
-
 .PHONY: lint
 lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
 	$(PY) -m ruff format --check .
@@ -106,7 +100,7 @@ guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and the app's state
-	rm -rf $(VENV) $(SPACE) $(IMAGE) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) $(SPACE) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(PY):
