@@ -352,16 +352,28 @@ def nodes_of(pid: int) -> list[int]:
 
 
 async def kill_nodes(run: Run, until: float) -> None:
-    """One node after the other, each when the swarm is whole: without a node nobody can reply."""
+    """One node after the other.
+
+    Each only when the swarm is whole, without a node nobody can reply, and when it has been whole
+    for as long as it was not: a slow machine, too, is to spend half its time replying.
+    """
+    healing = 0.0
     async with httpx.AsyncClient(base_url=run.url, timeout=30) as http:
-        while (pause := run.random.uniform(*KILL_SECONDS)) + run.now < until:
+        while (pause := run.random.uniform(*KILL_SECONDS) + healing) + run.now < until:
             await asyncio.sleep(pause)
-            while not await is_ready(http) and run.now < until:  # noqa: ASYNC110
-                await asyncio.sleep(1)
+            await until_ready(run, http, until)
             if (nodes := nodes_of(run.pid)) and run.now < until:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(run.random.choice(nodes), signal.SIGKILL)
                     run.kills.append(run.now)
+                    await asyncio.sleep(SAMPLE_SECONDS)  # until the app has noticed
+                    await until_ready(run, http, until)
+                    healing = run.now - run.kills[-1]
+
+
+async def until_ready(run: Run, http: httpx.AsyncClient, until: float) -> None:
+    while not await is_ready(http) and run.now < until:  # noqa: ASYNC110
+        await asyncio.sleep(0.5)
 
 
 async def is_ready(http: httpx.AsyncClient) -> bool:
@@ -405,7 +417,7 @@ async def again_and_again(run: Run, what: Callable[[Run], Awaitable[None]], unti
             async with asyncio.timeout(2 * PATIENCE):
                 await what(run)
         except (httpx.HTTPError, RuntimeError, TimeoutError, KeyError, IndexError) as error:
-            run.wrong.append(f"{what.__name__}: {type(error).__name__} {error}"[:300])
+            run.wrong.append(f"{what.__name__}: {type(error).__name__} {error}".strip()[:300])
             await asyncio.sleep(1)
 
 
@@ -527,6 +539,9 @@ async def soak(options: argparse.Namespace, app: subprocess.Popen[bytes], url: s
     print(f"{run.now / 60:.1f} minutes, {len(run.kills)} nodes killed; {dict(run.done)}")
     for sentence in run.wrong[:20]:
         print(sentence, file=sys.stderr)
+    if len(run.wrong) > 20:
+        kinds = Counter(" ".join(sentence.split()[:2]) for sentence in run.wrong)
+        print(f"all by their first words: {dict(kinds)}", file=sys.stderr)
     print(
         f"{last.generated} tokens; " + ("; ".join(faults) or "every reply was right, all is flat")
     )
