@@ -35,7 +35,7 @@ LATEX: list[dict[str, str | bool]] = [
     {"left": "$", "right": "$", "display": False},
 ]
 EXAMPLES = (
-    "What is FarMesh Chat?",
+    "What is FarMesh?",
     "How do I add a node?",
     "What can the nodes see of my messages?",
     "What does the temperature do?",
