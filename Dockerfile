@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image for the page, for nodes and for bootstrap peers: what a container is, its command says.
 # docs/deploy.md has the commands. For NVIDIA GPUs, name PyTorch's index of a CUDA version:
 #   docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 -t farmesh-chat:gpu .

@@ -6,12 +6,13 @@ PY := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 SPACE := .venv-space
+ENGINE := .docker
 PETALS := .venv-petals
 PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
 # The tests that need nothing but requirements-dev.txt and a Chromium (as in pyproject.toml).
-USUAL := not interop and not netns and not machines and not clients and not space
+USUAL := not interop and not netns and not machines and not containers and not clients and not space
 FAST := not swarm and not browser and not slow and $(USUAL)
 
 .DEFAULT_GOAL := help
@@ -65,6 +66,10 @@ space:  ## prove it as a Hugging Face Space: its one solve, the fast tests on th
 	@[ "$$(id -u)" -ne 0 ] || scripts/install_netns.sh
 	@scripts/space_check.sh $(SPACE) "$(FAST)"
 
+.PHONY: containers
+containers: $(DEV_STAMP)  ## build the image and run compose.yaml with Docker (minutes; root where no engine answers)
+	@scripts/with_docker.sh $(ENGINE) $(PY) -m pytest -m containers tests/containers $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the code
 	$(PY) -m ruff format --check .
@@ -100,7 +105,7 @@ guide: $(RUN_STAMP)  ## train the bundled model anew (models/guide)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and the app's state
-	rm -rf $(VENV) $(SPACE) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) $(SPACE) $(ENGINE) $(PETALS) $(CLIENTS) .state benchmarks/.cache .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(PY):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import struct
 import threading
@@ -94,9 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path).strip("/")
         if path.startswith("api/models/"):
-            name, _, revision = path.removeprefix("api/models/").partition("/revision/")
+            name, kind, revision = re.split(
+                r"/(revision|tree)/|$", path.removeprefix("api/models/"), maxsplit=1
+            )
             file = ""
         else:
+            kind = None
             name, _, rest = path.partition("/resolve/")
             revision, _, file = rest.partition("/")
         repo = self.hub.repos.get(name)
@@ -110,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, "RevisionNotFound")
         folder = repo.folder(commit)
         if not file:
-            return self._list(name, commit, folder)
+            return self._list(name, commit, folder, tree=kind == "tree")
         if not (folder / file).is_file():
             return self._refuse(404, "EntryNotFound", commit)
         return self._send(folder / file, file, commit)
@@ -124,14 +128,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _list(self, name: str, commit: str, folder: Path) -> None:
+    def _list(self, name: str, commit: str, folder: Path, *, tree: bool) -> None:
+        """What a repository holds, in the words of its own address or of its tree's."""
         self.hub.asked.append(Asked(self.command, ""))
-        siblings = [
-            {"rfilename": path.relative_to(folder).as_posix(), "size": path.stat().st_size}
+        files = [
+            {"size": path.stat().st_size, "path": path.relative_to(folder).as_posix()}
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         ]
-        body = json.dumps({"id": name, "sha": commit, "siblings": siblings}).encode()
+        siblings = [{"rfilename": file["path"], "size": file["size"]} for file in files]
+        answer: Any = {"id": name, "sha": commit, "siblings": siblings}
+        if tree:
+            answer = [{"type": "file", "oid": commit, **file} for file in files]
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -174,9 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[Hub]:
-    """A hub on 127.0.0.1 for as long as the scope."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+def serving(host: str = "127.0.0.1", port: int = 0) -> Iterator[Hub]:
+    """A hub on a port of its own, or the one given, for as long as the scope."""
+    server = ThreadingHTTPServer((host, port), _Handler)
     server.daemon_threads = True
     hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
     server.RequestHandlerClass = type("Handler", (_Handler,), {"hub": hub})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from starlette.datastructures import Headers
 from chat.access import Gate
 from chat.accounts import AccountFile, hash_password, write
 from chat.settings import AccessSettings, Layer, load_settings
+from tests.hub import serving
 from tests.machines.compose import dockerfile, interpolated, services
 from tests.test_cli import PEER
 from tests.test_documentation import refused
@@ -76,6 +78,26 @@ def test_the_entrypoint_is_a_program() -> None:
     told = subprocess.run([hf, "download", "--help"], capture_output=True, text=True, check=True)
     for flag in re.findall(r"--[\w-]+", download):
         assert flag in told.stdout, flag
+
+
+def test_the_entrypoint_downloads_the_weights_once(tmp_path: Path) -> None:
+    """Prevents a container without weights, and a download at each of its starts."""
+    environ = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "WEIGHTS": "somebody/tiny",
+        "WEIGHTS_DIR": str(tmp_path / "tiny"),
+    }
+    run = [str(PROJECT / "deploy" / "entrypoint.sh"), "ls", environ["WEIGHTS_DIR"]]
+    with serving() as hub:
+        hub.add("somebody/tiny", PROJECT / "models" / "guide")
+        environ["HF_ENDPOINT"] = hub.url
+        first = subprocess.run(run, env=environ, capture_output=True, text=True, check=True)
+        assert "Downloading somebody/tiny" in first.stderr
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(first.stdout.split())
+        asked = len(hub.asked)
+        again = subprocess.run(run, env=environ, capture_output=True, text=True, check=True)
+        assert (again.stdout, again.stderr, len(hub.asked)) == (first.stdout, "", asked)
 
 
 # --- compose.yaml -----------------------------------------------------------------------------

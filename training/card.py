@@ -159,7 +159,7 @@ def origin(plan: Plan) -> str:
         made = f"out of earlier ones ({'; '.join(runs[1:])}), the first from nothing,"
     blend = BLENDED.format(share=plan.blend) if plan.blend != 1.0 else ""
     return FROM_EARLIER.format(
-        earlier=runs[0], folder=plan.start, made=made, steps=Plan().steps, blend=blend
+        earlier=runs[0], folder=plan.start, made=made, steps=Plan().steps + Plan().more, blend=blend
     )
 
 

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.model import new_model
-from training.text.dialogues import FIXED_ANSWERS, Message, dialogues
+from training.text.dialogues import FIRST, FIXED_ANSWERS, SECOND, Message, dialogues
 from training.tokenizer import ASSISTANT, CONTEXT, END, load_tokenizer
 
 IGNORED = -100  # label of tokens that the guide does not write
@@ -33,7 +34,7 @@ class Plan:
     """What a run does; kept in its checkpoint, so that a resumed run is the same run."""
 
     steps: int = 5300  # of the first cycle; some 80 minutes of one CPU core
-    more: int = 0  # steps of a second cycle, in which the learning rate rises once more
+    more: int = 5000  # of a second cycle, in which the learning rate rises once more; 75 minutes
     tokens: int = 3072  # per step, padding included
     warmup: int = 150  # steps
     decay: float = 0.6  # the last part of the run, in which the learning rate falls to 0
@@ -82,20 +83,35 @@ def encode(
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, plan: Plan, pools_done: int
+    tokenizer: PreTrainedTokenizerFast, plan: Plan, pools_done: int, steps_done: int = 0
 ) -> Iterator[tuple[int, Batch]]:
-    """Batches of about `plan.tokens` tokens, each with the number of its pool."""
-    stream = dialogues(plan.seed, pools_done * POOL)
-    pool = pools_done
+    """Batches of about `plan.tokens` tokens, one per step, each with the number of its pool.
+
+    Where the second cycle begins, the pool at hand is drawn anew in that cycle's mix: a run that
+    was stopped there and goes on does the same.
+    """
+    pool, step = pools_done, steps_done
     while True:
-        rng = random.Random(f"{plan.seed}/cut/{pool}")
-        encoded = [
-            encode(tokenizer, next(stream), rng if rng.random() < plan.cut else None)
-            for _ in range(POOL)
-        ]
-        for group in _groups(encoded, plan, pool):
+        second = step >= plan.steps
+        for group in _groups(_encoded(tokenizer, plan, pool, second), plan, pool):
+            if not second and step == plan.steps:
+                break
             yield pool, _padded(group, tokenizer.pad_token_id)
-        pool += 1
+            step += 1
+        else:
+            pool += 1
+
+
+def _encoded(
+    tokenizer: PreTrainedTokenizerFast, plan: Plan, pool: int, second: bool
+) -> list[tuple[list[int], list[int]]]:
+    """The dialogues of a pool, as `encode` gives them."""
+    rng = random.Random(f"{plan.seed}/cut/{pool}")
+    stream = dialogues(plan.seed, pool * POOL, SECOND if second else FIRST)
+    return [
+        encode(tokenizer, messages, rng if rng.random() < plan.cut else None)
+        for messages in islice(stream, POOL)
+    ]
 
 
 def _groups(
@@ -265,7 +281,7 @@ class Run:
         bar = tqdm(total=self.steps, initial=self.step, unit="step", mininterval=5)
         last_saved = self.step
         started = time.monotonic()
-        for pool, batch in batches(self.tokenizer, self.plan, self.pool):
+        for pool, batch in batches(self.tokenizer, self.plan, self.pool, self.step):
             if pool != self.pool:
                 self.pool = pool
                 if self.step - last_saved >= save_every:

@@ -30,7 +30,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = PROJECT / "deploy" / "entrypoint.sh"
 HEALTHY_SECONDS = 90.0
 _VARIABLE = re.compile(
-    r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<how>[-+])(?P<else>(?:\$\{\w+\}|[^{}])*))?\})"
+    r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<how>[-+])(?P<else>(?:\$\{\w+(?::-)?\}|[^{}])*))?\})"
 )
 _PORTS = re.compile(r"\b(7860|31337|31338|31339|31340|31341)\b")
 

@@ -92,6 +92,19 @@ def test_batches_keep_to_their_size_and_are_repeatable() -> None:
         assert torch.equal(one.token_ids, two.token_ids)
 
 
+def test_the_second_cycle_begins_with_the_same_dialogues_after_a_stop() -> None:
+    """A run that went on from the end of its first cycle could not be made again in one go."""
+    tokenizer = load_tokenizer(GUIDE)
+    plan = Plan(steps=3, more=2, tokens=2048)
+    whole = list(islice(batches(tokenizer, plan, 0), 5))
+    resumed = list(islice(batches(tokenizer, plan, 0, steps_done=3), 2))
+    assert [pool for pool, _ in whole] == [0] * 5
+    for (_, one), (_, two) in zip(whole[3:], resumed, strict=True):
+        assert torch.equal(one.token_ids, two.token_ids)
+    first_only = list(islice(batches(tokenizer, replace(plan, steps=5), 0), 5))
+    assert not torch.equal(whole[3][1].token_ids, first_only[3][1].token_ids)
+
+
 def test_learning_rate_rises_stays_and_falls() -> None:
     plan = Plan(steps=100, more=50, warmup=10, decay=0.5)
     factors = [learning_rate(plan, step) for step in range(100)]
@@ -129,7 +142,7 @@ def test_one_command_makes_all_files_from_nothing_and_again_the_same(
     """Its stages are else only run together at the end of hours; a slip there would cost them."""
     monkeypatch.setattr("training.evaluate.MAX_NEW_TOKENS", 4)
     cases = list({case.group: case for case in load_cases()}.values())
-    plan, work, out = Plan(steps=2, tokens=256, seed=3), tmp_path / "work", tmp_path / "out"
+    plan, work, out = Plan(steps=1, more=1, tokens=256, seed=3), tmp_path / "work", tmp_path / "out"
     make(work, out, plan, "cpu", cases, sample=300)
     assert {path.name for path in out.iterdir()} == {path.name for path in GUIDE.iterdir()}
     assert "<polyline" in (out / "loss.svg").read_text("utf-8")
@@ -189,7 +202,7 @@ def test_a_run_goes_on_from_an_earlier_guide_or_from_nothing(tmp_path: Path) -> 
 
 def test_a_blend_lies_between_the_start_and_the_run(tmp_path: Path) -> None:
     """Weights of the start alone, or of the run alone, would be another model than the card's."""
-    plan = Plan(steps=1, tokens=256, start=str(GUIDE), blend=0.25)
+    plan = Plan(steps=1, more=0, tokens=256, start=str(GUIDE), blend=0.25)
     run = Run(tmp_path, load_tokenizer(GUIDE), plan, "cpu")
     before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
     run.train()

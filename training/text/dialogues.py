@@ -74,7 +74,7 @@ _MORE_OFTEN = frozenset(
         "looks",
     ]
 )
-WEIGHTS = [1.7 if topic.name in _MORE_OFTEN else 1.0 for topic in TOPICS]
+_NEWEST = frozenset(topic.name for topic in RUNNING)
 FIXED_ANSWERS: frozenset[str] = frozenset(
     [text for t in TOPICS for text in (t.answer, t.more, t.simple, t.why) if text]
     + [answer for talk in SMALL_TALK for answer in talk.answers]
@@ -212,6 +212,7 @@ class Chat:
     """A dialogue that is being written, and what the person has told in it."""
 
     rng: random.Random
+    mix: "Mix"
     messages: list[Message] = field(default_factory=list)
     facts: dict[str, Fact] = field(default_factory=dict)
     topic: Topic | None = None  # of the turn before, for follow-ups
@@ -238,7 +239,7 @@ def explain(chat: Chat) -> None:
     rng, topic = chat.rng, chat.topic
     if topic is not None and rng.random() < 0.45 and _follow_up(chat, topic):
         return
-    topic = rng.choices(TOPICS, WEIGHTS)[0]
+    topic = rng.choices(TOPICS, chat.mix.topics)[0]
     if chat.say(typed(rng, reworded(rng, question(rng, topic))), topic.answer):
         chat.topic = topic
 
@@ -293,7 +294,7 @@ def refuse(chat: Chat) -> None:
 
 def skill(chat: Chat) -> None:
     make = chat.rng.choices(
-        (skills.repeat, skills.spell, skills.add_up, skills.compare), (3.0, 2.8, 2.6, 3.8)
+        (skills.repeat, skills.spell, skills.add_up, skills.compare), chat.mix.skills
     )[0]
     chat.say(*make(chat.rng))
 
@@ -435,26 +436,57 @@ SHORT = {1: 60, 2: 14, 3: 10, 4: 8, 6: 5, 8: 2, 12: 1}  # turns, and how often
 LONG = {2: 22, 3: 22, 4: 18, 5: 12, 6: 10, 8: 7, 12: 2}
 # What a dialogue is about decides how often each kind of turn comes, and how long it is.
 Mood = tuple[float, dict[str, float], dict[int, float]]
-MOODS: tuple[Mood, ...] = (
-    (10.5, {"explain": 9, "small_talk": 0.8, "refuse": 2.5}, SHORT),
-    (0.5, {"explain": 9, "small_talk": 1, "refuse": 1}, LONG),
-    (2.2, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}, LONG),
-    (2.2, {"tell": 3, "change": 0.5, "recall": 6}, LONG),
-    (5.0, {"skill": 5, "explain": 0.5, "refuse": 0.5}, SHORT),
-    (4.0, {"refuse": 5, "explain": 2, "small_talk": 0.5}, SHORT),
-    (1.0, {"small_talk": 5, "explain": 1}, SHORT),
-    (1.0, {"explain": 1}, {2: 5, 3: 3}),
-    (2.0, {"tell": 1, "recall": 1.5}, {2: 6, 3: 3}),
-    (1.6, {"later": 1}, {1: 1}),
-)  # fmt: skip
 
 
-def dialogue(rng: random.Random) -> list[Message]:
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How often things come; what can come at all is the same in every mix."""
+
+    moods: tuple[Mood, ...]
+    topics: tuple[float, ...]  # one weight per topic, in the order of TOPICS
+    skills: tuple[float, float, float, float]  # repeating, spelling, sums, comparisons
+
+
+def _mix(
+    skills: tuple[float, float, float, float],
+    *,
+    newest: float = 1.0,
+    skilled: float = 5.0,
+    refusing: float = 4.0,
+    asking_on: float = 1.0,
+) -> Mix:
+    return Mix(
+        moods=(
+            (10.5, {"explain": 9, "small_talk": 0.8, "refuse": 2.5}, SHORT),
+            (0.5, {"explain": 9, "small_talk": 1, "refuse": 1}, LONG),
+            (2.2, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}, LONG),
+            (2.2, {"tell": 3, "change": 0.5, "recall": 6}, LONG),
+            (skilled, {"skill": 5, "explain": 0.5, "refuse": 0.5}, SHORT),
+            (refusing, {"refuse": 5, "explain": 2, "small_talk": 0.5}, SHORT),
+            (1.0, {"small_talk": 5, "explain": 1}, SHORT),
+            (asking_on, {"explain": 1}, {2: 5, 3: 3}),
+            (2.0, {"tell": 1, "recall": 1.5}, {2: 6, 3: 3}),
+            (1.6, {"later": 1}, {1: 1}),
+        ),
+        topics=tuple(
+            1.7 if topic.name in _MORE_OFTEN else newest if topic.name in _NEWEST else 1.0
+            for topic in TOPICS
+        ),
+        skills=skills,
+    )  # fmt: skip
+
+
+FIRST = _mix((3.0, 2.8, 2.6, 3.8))
+# For the second cycle of a run: more of what the first one leaves weak.
+SECOND = _mix((2.2, 2.2, 5.0, 2.8), newest=1.5, refusing=4.5, asking_on=2.2)
+
+
+def dialogue(rng: random.Random, mix: Mix = FIRST) -> list[Message]:
     """One whole dialogue of 1 to about 20 turns."""
-    chat = Chat(rng)
+    chat = Chat(rng, mix)
     if rng.random() < 0.15:
         chat.messages.append({"role": "system", "content": rng.choice(_SYSTEM)})
-    _, mood, lengths = rng.choices(MOODS, [weight for weight, _, _ in MOODS])[0]
+    _, mood, lengths = rng.choices(mix.moods, [weight for weight, _, _ in mix.moods])[0]
     turns = rng.choices(list(lengths), list(lengths.values()))[0]
     first = len(chat.messages)
     while len(chat.messages) < first + 2 * turns:
@@ -468,9 +500,9 @@ def dialogue(rng: random.Random) -> list[Message]:
     return chat.messages
 
 
-def dialogues(seed: int, start: int = 0) -> Iterator[list[Message]]:
-    """Dialogues without end; number n is the same for a seed wherever the stream starts."""
+def dialogues(seed: int, start: int = 0, mix: Mix = FIRST) -> Iterator[list[Message]]:
+    """Dialogues without end; number n of a mix is the same for a seed wherever the stream starts."""
     number = start
     while True:
-        yield dialogue(random.Random(f"{seed}/{number}"))
+        yield dialogue(random.Random(f"{seed}/{number}"), mix)
         number += 1
