@@ -67,7 +67,7 @@ space:  ## prove it as a Hugging Face Space: its one solve, the fast tests on th
 	@scripts/space_check.sh $(SPACE) "$(FAST)"
 
 .PHONY: containers
-containers: $(DEV_STAMP)  ## build the image and run compose.yaml with Docker (minutes; root where no engine answers)
+containers: $(DEV_STAMP)  ## the image, compose.yaml and systemd's units in Docker (minutes; root where there is no Docker)
 	@scripts/with_docker.sh $(ENGINE) $(PY) -m pytest -m containers tests/containers $(ARGS)
 
 .PHONY: lint
