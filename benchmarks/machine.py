@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import torch
 import transformers
@@ -73,12 +72,7 @@ class OthersLoad:
         self._started, self._before, self._own = time.monotonic(), _busy(), own_cpu()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         cores = (time.monotonic() - self._started) * (os.cpu_count() or 1)
         busy, nice = _busy()
         own = own_cpu() - self._own

@@ -262,6 +262,8 @@ class Repository:
         size, etag = found.size, found.etag
         if size is None or etag is None or size > constants.MAX_HTTP_DOWNLOAD_SIZE:
             return
+        if not etag.isalnum():  # it becomes a file's name, so it must not be a path
+            return
         cache = Path(self._cache_dir or constants.HF_HUB_CACHE)
         folder = repo_folder_name(repo_id=self.name, repo_type="model")
         blob = cache / folder / "blobs" / etag

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from types import TracebackType
 
 from tests.swarm.processes import Command
 
@@ -93,12 +92,7 @@ class Internet:
             self._scope = self._scope.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._scope.close()
 
     def host(self, name: str) -> Host:
