@@ -36,8 +36,8 @@ test: $(DEV_STAMP)  ## every test, real processes and a real browser included
 ifeq ($(ARGS),)
 	@# What a browser does wants the machine to itself; all else shares the cores, a file's tests in order.
 	@failed=0; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not browser and $(USUAL)" -n 2 --dist worksteal || failed=1; \
-	$(PY) -m pytest -m "browser and $(USUAL)" || failed=1; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not browser and $(USUAL)" -n 2 --dist worksteal --durations 15 || failed=1; \
+	$(PY) -m pytest -m "browser and $(USUAL)" --durations 15 || failed=1; \
 	exit $$failed
 else
 	$(PY) -m pytest $(ARGS)

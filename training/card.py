@@ -82,8 +82,8 @@ that the first one can be compared over time. *Follow-ups*: the answer depends o
 end, run in circles or are no text (lower is better).
 The cases that failed were looked at between runs, so a fresh question fares worse than the first
 rows say. What is called *fresh* was written before the text of this run was widened, and nobody looked at
-which of those fail: they tell best what to expect. Those about *running it* and the *newer follow-ups*
-are new with this run, and the text was final before they were first scored. No question written for the
+which of those fail: they tell best what to expect. The text was final before
+those about *running it* and the *newer follow-ups* were first scored. No question written for the
 text is within one word of a scored one of four words or more (a test holds that); what patterns such as
 "what is ..." make can be.
 Aims: intents 92 %, memory 95 %, refusals 90 %, loops or garbage at most 1 %.
@@ -92,8 +92,8 @@ Aims: intents 92 %, memory 95 %, refusals 90 %, loops or garbage at most 1 %.
 ## Limits
 
 It knows this app and nothing else, in English. It answers from what it was taught, nearly word for
-word, and takes unusual questions for the nearest one it knows. It is often wrong about spelling and
-about which of two numbers is larger, and sometimes about names; the table says how often. A chat longer
+word, and takes unusual questions for the nearest one it knows. It is sometimes wrong about
+spelling, sums and names, and about long or rare words that it was told; the table says how often. A chat longer
 than its context loses its beginning. Don't rely on it for anything that matters; pick a larger model
 for that.
 """
@@ -159,7 +159,11 @@ def origin(plan: Plan) -> str:
         made = f"out of earlier ones ({'; '.join(runs[1:])}), the first from nothing,"
     blend = BLENDED.format(share=plan.blend) if plan.blend != 1.0 else ""
     return FROM_EARLIER.format(
-        earlier=runs[0], folder=plan.start, made=made, steps=Plan().steps + Plan().more, blend=blend
+        earlier=runs[0],
+        folder=plan.start,
+        made=made,
+        steps=Plan().steps + sum(Plan().more),
+        blend=blend,
     )
 
 
@@ -167,11 +171,15 @@ def command(plan: Plan) -> str:
     """`make guide` with what differs from its defaults."""
     usual = Plan()
     flags = [
-        f"--{name} {getattr(plan, name)}"
+        f"--{name} {_words(getattr(plan, name))}".rstrip()
         for name in ("start", "steps", "more", "decay", "lr", "seed", "blend")
         if getattr(plan, name) != getattr(usual, name)
     ]
     return f'make guide ARGS="{" ".join(flags)}"' if flags else "make guide"
+
+
+def _words(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _device(device: str) -> str:

@@ -1,7 +1,7 @@
 """From nothing to the shipped files: tokenizer, training, export, evaluation, model card.
 
     python -m training.make_guide
-    python -m training.make_guide --steps 100 --more 0 --work training/runs/t --out training/runs/o
+    python -m training.make_guide --steps 100 --more --work training/runs/t --out training/runs/o
 
 Stopped in the middle, it goes on where it was.
 """
@@ -76,9 +76,16 @@ def command_line() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="go on from this guide, not from nothing",
     )
+    parser.add_argument(
+        "--more",
+        type=int,
+        nargs="*",
+        default=usual.more,
+        metavar="STEPS",
+        help=f"of each further cycle {usual.more}",
+    )
     for name, kind, text in (
         ("steps", int, "of the first cycle"),
-        ("more", int, "steps of a second cycle"),
         ("decay", float, "share of the first cycle in which the learning rate falls"),
         ("lr", float, "highest learning rate"),
         ("seed", int, "of the weights and the dialogues"),
@@ -96,7 +103,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     plan = Plan(
         steps=args.steps,
-        more=args.more,
+        more=tuple(args.more),
         decay=args.decay,
         lr=args.lr,
         seed=args.seed,

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.model import new_model
-from training.text.dialogues import FIRST, FIXED_ANSWERS, SECOND, Message, dialogues
+from training.text.dialogues import FIXED_ANSWERS, MIXES, Message, dialogues
 from training.tokenizer import ASSISTANT, CONTEXT, END, load_tokenizer
 
 IGNORED = -100  # label of tokens that the guide does not write
@@ -33,8 +33,8 @@ POOL = 2048  # dialogues sorted by length together, so that batches need little 
 class Plan:
     """What a run does; kept in its checkpoint, so that a resumed run is the same run."""
 
-    steps: int = 5300  # of the first cycle; some 80 minutes of one CPU core
-    more: int = 5000  # of a second cycle, in which the learning rate rises once more; 75 minutes
+    steps: int = 5300  # of the first cycle of the learning rate; some 80 minutes of one CPU core
+    more: tuple[int, ...] = (5000, 2500)  # of each further cycle
     tokens: int = 3072  # per step, padding included
     warmup: int = 150  # steps
     decay: float = 0.6  # the last part of the run, in which the learning rate falls to 0
@@ -44,6 +44,11 @@ class Plan:
     seed: int = 7
     start: str = ""  # folder of an earlier guide to go on from; empty: from nothing
     blend: float = 1.0  # share of this run in the weights that are written; the rest is the start's
+
+    def cycle(self, step: int) -> int:
+        """The number of the cycle that a step belongs to; the last one's behind the end."""
+        ends = accumulate((self.steps, *self.more[:-1])) if self.more else ()
+        return sum(step >= end for end in ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,14 @@ def batches(
 ) -> Iterator[tuple[int, Batch]]:
     """Batches of about `plan.tokens` tokens, one per step, each with the number of its pool.
 
-    Where the second cycle begins, the pool at hand is drawn anew in that cycle's mix: a run that
-    was stopped there and goes on does the same.
+    Where a cycle ends, the pool at hand is drawn anew in the next one's mix: a run that was stopped
+    there and goes on does the same.
     """
     pool, step = pools_done, steps_done
     while True:
-        second = step >= plan.steps
-        for group in _groups(_encoded(tokenizer, plan, pool, second), plan, pool):
-            if not second and step == plan.steps:
+        cycle = plan.cycle(step)
+        for group in _groups(_encoded(tokenizer, plan, pool, cycle), plan, pool):
+            if plan.cycle(step) != cycle:
                 break
             yield pool, _padded(group, tokenizer.pad_token_id)
             step += 1
@@ -103,11 +108,11 @@ def batches(
 
 
 def _encoded(
-    tokenizer: PreTrainedTokenizerFast, plan: Plan, pool: int, second: bool
+    tokenizer: PreTrainedTokenizerFast, plan: Plan, pool: int, cycle: int
 ) -> list[tuple[list[int], list[int]]]:
     """The dialogues of a pool, as `encode` gives them."""
     rng = random.Random(f"{plan.seed}/cut/{pool}")
-    stream = dialogues(plan.seed, pool * POOL, SECOND if second else FIRST)
+    stream = dialogues(plan.seed, pool * POOL, MIXES[min(cycle, len(MIXES) - 1)])
     return [
         encode(tokenizer, messages, rng if rng.random() < plan.cut else None)
         for messages in islice(stream, POOL)
@@ -181,13 +186,17 @@ def batch_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
 def learning_rate(plan: Plan, step: int) -> float:
     """The factor on the learning rate: a ramp up, a plateau, a straight line down to 0.
 
-    The second cycle rises to one half only and falls from there on.
+    Further cycles rise to one half only and fall from there on.
     """
     if step < plan.steps:
         falling = max(1, int(plan.steps * plan.decay))
         return min(1.0, (step + 1) / plan.warmup, (plan.steps - step) / falling)
     step -= plan.steps
-    return 0.5 * min(1.0, (step + 1) / plan.warmup, (plan.more - step) / plan.more)
+    for length in plan.more:
+        if step < length:
+            return 0.5 * min(1.0, (step + 1) / plan.warmup, (length - step) / length)
+        step -= length
+    return 0.0
 
 
 def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
@@ -243,7 +252,7 @@ class Run:
     @property
     def steps(self) -> int:
         """All steps of the plan."""
-        return self.plan.steps + self.plan.more
+        return self.plan.steps + sum(self.plan.more)
 
     @property
     def checkpoint(self) -> Path:
@@ -378,7 +387,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/guide"), help="checkpoint folder")
     parser.add_argument("--export", type=Path, help="write the finished model to this folder")
     parser.add_argument("--steps", type=int, default=Plan().steps)
-    parser.add_argument("--more", type=int, default=Plan().more, help="steps of a second cycle")
+    parser.add_argument("--more", type=int, nargs="*", default=Plan().more, help="further cycles")
     parser.add_argument("--decay", type=float, default=Plan().decay, help="share with falling rate")
     parser.add_argument("--lr", type=float, default=Plan().lr)
     parser.add_argument("--seed", type=int, default=Plan().seed)
@@ -386,7 +395,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    plan = Plan(steps=args.steps, more=args.more, decay=args.decay, lr=args.lr, seed=args.seed)
+    plan = Plan(
+        steps=args.steps, more=tuple(args.more), decay=args.decay, lr=args.lr, seed=args.seed
+    )
     run = Run(args.out, load_tokenizer(args.tokenizer), plan, device)
     run.train()
     plot_losses(run.losses, args.out / "loss.svg")

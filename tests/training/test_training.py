@@ -92,21 +92,22 @@ def test_batches_keep_to_their_size_and_are_repeatable() -> None:
         assert torch.equal(one.token_ids, two.token_ids)
 
 
-def test_the_second_cycle_begins_with_the_same_dialogues_after_a_stop() -> None:
-    """A run that went on from the end of its first cycle could not be made again in one go."""
+def test_a_cycle_begins_with_the_same_dialogues_after_a_stop() -> None:
+    """A run that went on from the end of a cycle could not be made again in one go."""
     tokenizer = load_tokenizer(GUIDE)
-    plan = Plan(steps=3, more=2, tokens=2048)
-    whole = list(islice(batches(tokenizer, plan, 0), 5))
-    resumed = list(islice(batches(tokenizer, plan, 0, steps_done=3), 2))
-    assert [pool for pool, _ in whole] == [0] * 5
-    for (_, one), (_, two) in zip(whole[3:], resumed, strict=True):
-        assert torch.equal(one.token_ids, two.token_ids)
+    plan = Plan(steps=3, more=(2, 2), tokens=2048)
+    whole = list(islice(batches(tokenizer, plan, 0), 7))
+    assert [pool for pool, _ in whole] == [0] * 7
+    for begin in (3, 5):
+        resumed = list(islice(batches(tokenizer, plan, 0, steps_done=begin), 2))
+        for (_, one), (_, two) in zip(whole[begin : begin + 2], resumed, strict=True):
+            assert torch.equal(one.token_ids, two.token_ids)
     first_only = list(islice(batches(tokenizer, replace(plan, steps=5), 0), 5))
     assert not torch.equal(whole[3][1].token_ids, first_only[3][1].token_ids)
 
 
 def test_learning_rate_rises_stays_and_falls() -> None:
-    plan = Plan(steps=100, more=50, warmup=10, decay=0.5)
+    plan = Plan(steps=100, more=(50,), warmup=10, decay=0.5)
     factors = [learning_rate(plan, step) for step in range(100)]
     assert factors[0] == 0.1
     assert factors[30] == 1.0
@@ -117,7 +118,7 @@ def test_learning_rate_rises_stays_and_falls() -> None:
 
 def test_a_run_can_be_resumed(tmp_path: Path) -> None:
     tokenizer = get_tokenizer(GUIDE, seed=1)
-    plan = Plan(steps=2, more=0, tokens=256)
+    plan = Plan(steps=2, more=(), tokens=256)
     run = Run(tmp_path, tokenizer, plan, "cpu")
     run.train()
     again = Run(tmp_path, tokenizer, plan, "cpu")
@@ -127,8 +128,8 @@ def test_a_run_can_be_resumed(tmp_path: Path) -> None:
 def test_a_run_may_be_lengthened_until_its_rate_falls(tmp_path: Path) -> None:
     """A resumed run that took another course than a fresh one could not be made again."""
     tokenizer = get_tokenizer(GUIDE, seed=1)
-    Run(tmp_path, tokenizer, Plan(steps=2, more=0, tokens=256), "cpu").train()
-    longer = Plan(steps=8, more=0, tokens=256, decay=0.5)
+    Run(tmp_path, tokenizer, Plan(steps=2, more=(), tokens=256), "cpu").train()
+    longer = Plan(steps=8, more=(), tokens=256, decay=0.5)
     assert Run(tmp_path, tokenizer, longer, "cpu").step == 2
     with pytest.raises(SystemExit, match="another plan"):
         Run(tmp_path, tokenizer, replace(longer, warmup=1), "cpu")
@@ -142,7 +143,11 @@ def test_one_command_makes_all_files_from_nothing_and_again_the_same(
     """Its stages are else only run together at the end of hours; a slip there would cost them."""
     monkeypatch.setattr("training.evaluate.MAX_NEW_TOKENS", 4)
     cases = list({case.group: case for case in load_cases()}.values())
-    plan, work, out = Plan(steps=1, more=1, tokens=256, seed=3), tmp_path / "work", tmp_path / "out"
+    plan, work, out = (
+        Plan(steps=1, more=(1,), tokens=256, seed=3),
+        tmp_path / "work",
+        tmp_path / "out",
+    )
     make(work, out, plan, "cpu", cases, sample=300)
     assert {path.name for path in out.iterdir()} == {path.name for path in GUIDE.iterdir()}
     assert "<polyline" in (out / "loss.svg").read_text("utf-8")
@@ -202,7 +207,7 @@ def test_a_run_goes_on_from_an_earlier_guide_or_from_nothing(tmp_path: Path) -> 
 
 def test_a_blend_lies_between_the_start_and_the_run(tmp_path: Path) -> None:
     """Weights of the start alone, or of the run alone, would be another model than the card's."""
-    plan = Plan(steps=1, more=0, tokens=256, start=str(GUIDE), blend=0.25)
+    plan = Plan(steps=1, more=(), tokens=256, start=str(GUIDE), blend=0.25)
     run = Run(tmp_path, load_tokenizer(GUIDE), plan, "cpu")
     before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
     run.train()
@@ -231,6 +236,8 @@ def test_the_card_gives_the_command_of_the_run() -> None:
     """A model that nobody can make again is not ours to ship."""
     assert command(Plan()) == "make guide"
     assert command(Plan(steps=10, lr=0.1)) == 'make guide ARGS="--steps 10 --lr 0.1"'
+    assert command(Plan(more=())) == 'make guide ARGS="--more"'
+    assert command(Plan(more=(5, 6))) == 'make guide ARGS="--more 5 6"'
     accepted = command_line().parse_args(
         ["--steps", "10", "--lr", "0.1", "--start", "x", "--seed", "9"]
     )

@@ -454,19 +454,20 @@ def _mix(
     skilled: float = 5.0,
     refusing: float = 4.0,
     asking_on: float = 1.0,
+    remembering: float = 1.0,
 ) -> Mix:
     return Mix(
         moods=(
             (10.5, {"explain": 9, "small_talk": 0.8, "refuse": 2.5}, SHORT),
             (0.5, {"explain": 9, "small_talk": 1, "refuse": 1}, LONG),
             (2.2, {"explain": 2, "small_talk": 1, "refuse": 1, "skill": 1, "tell": 3, "change": 0.4, "recall": 5}, LONG),
-            (2.2, {"tell": 3, "change": 0.5, "recall": 6}, LONG),
+            (2.2 * remembering, {"tell": 3, "change": 0.5, "recall": 6}, LONG),
             (skilled, {"skill": 5, "explain": 0.5, "refuse": 0.5}, SHORT),
             (refusing, {"refuse": 5, "explain": 2, "small_talk": 0.5}, SHORT),
             (1.0, {"small_talk": 5, "explain": 1}, SHORT),
             (asking_on, {"explain": 1}, {2: 5, 3: 3}),
-            (2.0, {"tell": 1, "recall": 1.5}, {2: 6, 3: 3}),
-            (1.6, {"later": 1}, {1: 1}),
+            (2.0 * remembering, {"tell": 1, "recall": 1.5}, {2: 6, 3: 3}),
+            (1.6 * remembering, {"later": 1}, {1: 1}),
         ),
         topics=tuple(
             1.7 if topic.name in _MORE_OFTEN else newest if topic.name in _NEWEST else 1.0
@@ -476,12 +477,15 @@ def _mix(
     )  # fmt: skip
 
 
-FIRST = _mix((3.0, 2.8, 2.6, 3.8))
-# For the second cycle of a run: more of what the first one leaves weak.
-SECOND = _mix((2.2, 2.2, 5.0, 2.8), newest=1.5, refusing=4.5, asking_on=2.2)
+# One mix for each cycle of a run: the later ones have more of what those before leave weak.
+MIXES = (
+    _mix((3.0, 2.8, 2.6, 3.8)),
+    _mix((2.2, 2.2, 5.0, 2.8), newest=1.5, refusing=4.5, asking_on=2.2),
+    _mix((2.6, 2.2, 3.6, 2.0), newest=1.3, skilled=3.5, refusing=7.0, remembering=1.7),
+)
 
 
-def dialogue(rng: random.Random, mix: Mix = FIRST) -> list[Message]:
+def dialogue(rng: random.Random, mix: Mix = MIXES[0]) -> list[Message]:
     """One whole dialogue of 1 to about 20 turns."""
     chat = Chat(rng, mix)
     if rng.random() < 0.15:
@@ -500,7 +504,7 @@ def dialogue(rng: random.Random, mix: Mix = FIRST) -> list[Message]:
     return chat.messages
 
 
-def dialogues(seed: int, start: int = 0, mix: Mix = FIRST) -> Iterator[list[Message]]:
+def dialogues(seed: int, start: int = 0, mix: Mix = MIXES[0]) -> Iterator[list[Message]]:
     """Dialogues without end; number n of a mix is the same for a seed wherever the stream starts."""
     number = start
     while True:
