@@ -24,6 +24,7 @@ if ! ask info; then
     mkdir -p "$folder"
     folder=$(cd "$folder" && pwd)
     "$here/install_docker.sh" "$folder"
+    # Without BuildKit, which Debian's client would need one more plugin for.
     export DOCKER_HOST="unix://$folder/docker.sock" DOCKER_CONFIG="$folder/config" DOCKER_BUILDKIT=0
     unshare --net sh -c 'ip link set lo up && exec "$@"' - dockerd \
         --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/docker.pid" \

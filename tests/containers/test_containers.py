@@ -78,24 +78,20 @@ def test_every_service_is_healthy_and_the_page_answers(deployment: Deployment) -
 def test_a_node_killed_in_a_reply_is_replaced_and_comes_back(deployment: Deployment) -> None:
     """Prevents a reply that ends with its node, and a node that stays away."""
     wait_ready(deployment)
-    whole = ask(max_tokens=60)
-    body = {
-        "model": "guide",
-        "messages": [QUESTION],
-        "temperature": 0,
-        "max_tokens": 60,
-        "stream": True,
-    }
-    text, killed = "", False
+    long = {"max_tokens": 500, "ignore_eos": True, "repetition_penalty": 1.6}
+    whole = ask(**long)
+    body = {"model": "guide", "messages": [QUESTION], "temperature": 0, "stream": True, **long}
+    text, killed_at = "", 0
     with httpx.stream("POST", f"{URL}/v1/chat/completions", json=body, timeout=120) as reply:
         for line in reply.iter_lines():
             if line.startswith("data: {"):
                 text += json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
-            if text and not killed:
+            if text and not killed_at:
+                killed_at = len(text)
                 for name in NODES[:2]:  # of three that hold every block, one is left
                     deployment.python(name, KILL)
-                killed = True
     assert text == whole
+    assert 0 < killed_at < len(whole) / 4
     deadline = time.monotonic() + 120
     while len(nodes()) < 3 and time.monotonic() < deadline:
         time.sleep(1)
