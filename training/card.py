@@ -1,8 +1,8 @@
 # ruff: noqa: E501 - rows of a table can not be broken
 """The model card: its figures are measured by the run that made the model, never typed in."""
 
-import re
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -55,11 +55,11 @@ Best sampling settings found: **{defaults}** (in `generation_config.json`).
 
 All text is written for this project: `training/text/` draws dialogues without end from templates,
 word lists and invented words, by seed. Nothing was taken from elsewhere. Muon and AdamW, loss on the
-guide's own words only, of most of the fixed answers only on their first words.
+guide's own words only, of most of the fixed answers only on their first words. {cycles}
 
 This run: {steps:,} steps, {tokens:,} tokens (padding included), {hours} by the clock on {device}.
-{start}
-The text was final before the run began, so this does the same steps again:
+It began from nothing. The text was final before; what the later cycles have more of was chosen by what
+failed after the cycle before (of the fresh cases nobody looked at which). The same steps again:
 
     {command}
 
@@ -98,15 +98,10 @@ than its context loses its beginning. Don't rely on it for anything that matters
 for that.
 """
 
-FROM_NOTHING = "It began from nothing."
-FROM_EARLIER = """\
-It went on from the guide that this repository held before ({earlier}; its folder is
-called `{folder}` below), which the same script had made {made} on an older state of the text. No
-other model was used as a starting point. `make guide` alone begins from nothing and takes {steps:,} steps:
-a guide of the same kind, not the same bits, and not measured here.{blend}"""
-BLENDED = """
-The weights written are a mean: {share:.0%} of this run's, the rest those it started from. A short run on
-new text forgets some of the old, and the mean keeps more of both."""
+ONE_CYCLE = "The learning rate\nfalls once, to nothing."
+CYCLES = """The learning rate
+falls to nothing {count} times, after {ends} steps; each time more comes of what was
+weak before. The weights are the mean of those at the last two of these points."""
 
 AIMS = {"intents": 0.92, "memory": 0.95, "refusals": 0.90}  # at temperature 0 and 0.8
 MOST_BROKEN = 0.01
@@ -135,7 +130,7 @@ def write_card(folder: Path, run: Run, tables: Mapping[Sampling, Table]) -> None
         tokens=run.tokens,
         hours=f"{run.seconds / 3600:.1f} hours",
         device=_device(run.device),
-        start=origin(run.plan),
+        cycles=cycles(run.plan),
         command=command(run.plan),
         cases=sum(
             total for g, (_, total) in next(iter(tables.values())).items() if "loops" not in g
@@ -148,23 +143,10 @@ def write_card(folder: Path, run: Run, tables: Mapping[Sampling, Table]) -> None
     (folder / "README.md").write_text(card, "utf-8")
 
 
-def origin(plan: Plan) -> str:
-    """What the run began with, as its card says it."""
-    if not plan.start:
-        return FROM_NOTHING
-    card = (Path(plan.start) / "README.md").read_text("utf-8")
-    runs = re.findall(r"[\d,]+ steps, [\d,]+ tokens", card) or ["see its own card"]
-    made = "from nothing"
-    if runs[1:]:
-        made = f"out of earlier ones ({'; '.join(runs[1:])}), the first from nothing,"
-    blend = BLENDED.format(share=plan.blend) if plan.blend != 1.0 else ""
-    return FROM_EARLIER.format(
-        earlier=runs[0],
-        folder=plan.start,
-        made=made,
-        steps=Plan().steps + sum(Plan().more),
-        blend=blend,
-    )
+def cycles(plan: Plan) -> str:
+    """How the learning rate goes, as the card says it."""
+    ends = [f"{end:,}" for end in accumulate((plan.steps, *plan.more))]
+    return CYCLES.format(count=len(ends), ends=" and ".join(ends)) if plan.more else ONE_CYCLE
 
 
 def command(plan: Plan) -> str:
@@ -172,7 +154,7 @@ def command(plan: Plan) -> str:
     usual = Plan()
     flags = [
         f"--{name} {_words(getattr(plan, name))}".rstrip()
-        for name in ("start", "steps", "more", "decay", "lr", "seed", "blend")
+        for name in ("steps", "more", "decay", "lr", "seed")
         if getattr(plan, name) != getattr(usual, name)
     ]
     return f'make guide ARGS="{" ".join(flags)}"' if flags else "make guide"

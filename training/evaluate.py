@@ -256,6 +256,7 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="cases of groups whose name has this"
     )
+    parser.add_argument("--seed", type=int, default=0, help="other draws at temperatures above 0")
     parser.add_argument("--grid", action="store_true", help="compare many sampling settings")
     parser.add_argument("--failures", action="store_true", help="print every wrong reply")
     args = parser.parse_args()
@@ -268,7 +269,7 @@ def main() -> None:
     if args.temperature is not None:
         settings = (Sampling(args.temperature, args.top_p, args.top_k, args.min_p),)
     for how in settings:
-        report(how, run_cases(speaker, cases, how), failures=args.failures)
+        report(how, run_cases(speaker, cases, how, args.seed), failures=args.failures)
 
 
 def compare(speaker: Speaker, cases: Sequence[Case]) -> None:

@@ -20,17 +20,15 @@ from training.evaluate import Case, Speaker, load_cases, run_cases, summary
 from training.sampling import EVALUATED
 from training.text.dialogues import dialogues
 from training.tokenizer import load_tokenizer, train_tokenizer
-from training.train import Plan, Run, blended, export, plot_losses
+from training.train import Plan, Run, export, plot_losses
 
 TOKENIZER_DIALOGUES = 20_000  # the tokenizer's own sample; apart from the training stream
 
 
 def get_tokenizer(
-    folder: Path, seed: int, start: str = "", sample: int = TOKENIZER_DIALOGUES
+    folder: Path, seed: int, sample: int = TOKENIZER_DIALOGUES
 ) -> PreTrainedTokenizerFast:
-    """The run's tokenizer; that of the guide it goes on from, else trained when it has none yet."""
-    if start:
-        return load_tokenizer(Path(start))
+    """The run's tokenizer; trained when it has none yet."""
     if not (folder / "tokenizer.json").exists():
         texts = [
             message["content"] if message["role"] == "assistant" else " " + message["content"]
@@ -50,10 +48,10 @@ def make(
     sample: int = TOKENIZER_DIALOGUES,
 ) -> None:
     """Run all the stages; with other `cases`, the card is about those."""
-    tokenizer = get_tokenizer(work / "tokenizer", plan.seed, plan.start, sample)
+    tokenizer = get_tokenizer(work / "tokenizer", plan.seed, sample)
     run = Run(work, tokenizer, plan, device)
     run.train()
-    export(blended(run.model, plan), tokenizer, out)
+    export(run.weights(), tokenizer, out)
     plot_losses(run.losses, work / "loss.svg")
     shutil.copy(work / "loss.svg", out / "loss.svg")
     speaker = Speaker.load(out)
@@ -71,12 +69,6 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("models/guide"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
-        "--start",
-        default=usual.start,
-        metavar="FOLDER",
-        help="go on from this guide, not from nothing",
-    )
-    parser.add_argument(
         "--more",
         type=int,
         nargs="*",
@@ -89,7 +81,6 @@ def command_line() -> argparse.ArgumentParser:
         ("decay", float, "share of the first cycle in which the learning rate falls"),
         ("lr", float, "highest learning rate"),
         ("seed", int, "of the weights and the dialogues"),
-        ("blend", float, "share of this run in the weights written; the rest is of --start"),
     ):
         usually = getattr(usual, name)
         parser.add_argument(f"--{name}", type=kind, default=usually, help=f"{text} ({usually})")
@@ -107,8 +98,6 @@ def main() -> None:
         decay=args.decay,
         lr=args.lr,
         seed=args.seed,
-        start=args.start,
-        blend=args.blend,
     )
     make(args.work, args.out, plan, device)
 

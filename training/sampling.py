@@ -26,7 +26,8 @@ class Sampling:
 
 DEFAULTS = Sampling(temperature=0.3, top_p=0.9)  # in the model's generation_config, too
 # Tried by `python -m training.evaluate --grid`. The default is the one that is right most often;
-# where several are, the one that remembers best.
+# where several are, the one that remembers best. (Of the shipped guide, four draws at 0.3 and 0.9,
+# --seed 0 to 3, have half a case less of 622 than the best, 0.7 and 0.8: no difference.)
 GRID = (
     Sampling(0.0),
     *(Sampling(t, top_p) for t in (0.3, 0.5, 0.7) for top_p in (0.8, 0.9)),

@@ -42,8 +42,6 @@ class Plan:
     weight_decay: float = 0.02
     cut: float = 0.8  # share of dialogues in which fixed answers are cut to their beginning
     seed: int = 7
-    start: str = ""  # folder of an earlier guide to go on from; empty: from nothing
-    blend: float = 1.0  # share of this run in the weights that are written; the rest is the start's
 
     def cycle(self, step: int) -> int:
         """The number of the cycle that a step belongs to; the last one's behind the end."""
@@ -218,10 +216,9 @@ def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimize
 def _same_so_far(old: Plan, new: Plan, steps: int) -> bool:
     """Whether `new` would have done the same up to here.
 
-    A run may be made longer or shorter, and its learning rate fall later, until it falls. What
-    is blended when all is done may be chosen at any time.
+    A run may be made longer or shorter, and its learning rate fall later, until it falls.
     """
-    changed = replace(old, steps=new.steps, more=new.more, decay=new.decay, blend=new.blend)
+    changed = replace(old, steps=new.steps, more=new.more, decay=new.decay)
     return changed == new and all(
         learning_rate(old, step) == learning_rate(new, step) for step in range(steps)
     )
@@ -233,14 +230,12 @@ class Run:
     def __init__(self, folder: Path, tokenizer: PreTrainedTokenizerFast, plan: Plan, device: str):
         self.folder, self.tokenizer, self.plan, self.device = folder, tokenizer, plan, device
         self.model = new_model(tokenizer, plan.seed)
-        if plan.start:
-            earlier = LlamaForCausalLM.from_pretrained(plan.start, dtype=torch.float32)
-            self.model.load_state_dict(earlier.state_dict())
         self.model.to(device)
         if device == "cpu":
             AttentionInterface.register("guide_cpu", cpu_attention)
             self.model.set_attn_implementation("guide_cpu")
         self.optimizers = optimizers(self.model, plan)
+        self.before: dict[str, Tensor] = {}  # weights at the end of the cycle before this one
         self.step = 0
         self.pool = 0  # pools of dialogues used up
         self.losses: list[float] = []
@@ -263,10 +258,24 @@ class Run:
         if not _same_so_far(Plan(**state["plan"]), self.plan, state["step"]):
             raise SystemExit(f"{self.checkpoint} belongs to another plan: {state['plan']}")
         self.model.load_state_dict(state["model"])
+        self.before = state["before"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.pool, self.losses = state["step"], state["pool"], state["losses"]
         self.seconds, self.tokens = state["seconds"], state["tokens"]
+
+    def weights(self) -> dict[str, Tensor]:
+        """What is shipped: the mean of the weights at the ends of the last two cycles.
+
+        Each end forgets some of what the other knows; the mean, as in stochastic weight averaging
+        (https://arxiv.org/abs/1803.05407), knows most of both.
+        """
+        weights = {name: weight.cpu() for name, weight in self.model.state_dict().items()}
+        return (
+            {n: torch.lerp(self.before[n], w, 0.5) for n, w in weights.items()}
+            if self.before
+            else weights
+        )
 
     def save(self) -> None:
         """Write the checkpoint; a stop in the middle leaves the old one."""
@@ -275,6 +284,7 @@ class Run:
         state = {
             "plan": asdict(self.plan),
             "model": self.model.state_dict(),
+            "before": self.before,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "pool": self.pool,
@@ -309,6 +319,8 @@ class Run:
         self.save()
 
     def _take_step(self, batch: Batch) -> None:
+        if self.step and self.plan.cycle(self.step) != self.plan.cycle(self.step - 1):
+            self.before = {n: w.cpu().clone() for n, w in self.model.state_dict().items()}
         factor = learning_rate(self.plan, self.step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -358,18 +370,6 @@ def plot_losses(losses: list[float], path: Path) -> None:
     )
 
 
-def blended(model: LlamaForCausalLM, plan: Plan) -> dict[str, Tensor]:
-    """The run's weights, moved back towards those it started from as far as the plan says.
-
-    A short run on new text forgets some of the old; half way between the two knows most of both.
-    """
-    weights = model.state_dict()
-    if not plan.start or plan.blend == 1.0:
-        return weights
-    earlier = LlamaForCausalLM.from_pretrained(plan.start, dtype=torch.float32).state_dict()
-    return {n: torch.lerp(earlier[n], w.cpu(), plan.blend) for n, w in weights.items()}
-
-
 def export(weights: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write what is shipped: weights in bf16, tokenizer, configuration."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -402,7 +402,7 @@ def main() -> None:
     run.train()
     plot_losses(run.losses, args.out / "loss.svg")
     if args.export:
-        export(blended(run.model, plan), run.tokenizer, args.export)
+        export(run.weights(), run.tokenizer, args.export)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
-from training.card import command, origin
+from training.card import command, cycles
 from training.evaluate import Case, is_broken, is_right, load_cases
 from training.make_guide import command_line, get_tokenizer, make
 from training.model import new_model
@@ -24,7 +24,6 @@ from training.train import (
     Run,
     batch_loss,
     batches,
-    blended,
     cpu_attention,
     encode,
     learning_rate,
@@ -193,43 +192,25 @@ def test_there_are_enough_cases() -> None:
     assert len(load_cases()) >= 300
 
 
-def test_a_run_goes_on_from_an_earlier_guide_or_from_nothing(tmp_path: Path) -> None:
-    """A start that was not taken would throw away the hours in the earlier guide, unseen."""
-    tokenizer = load_tokenizer(GUIDE)
-    shipped = AutoModelForCausalLM.from_pretrained(GUIDE, dtype=torch.float32)
-    onward = Run(tmp_path / "onward", tokenizer, Plan(start=str(GUIDE)), "cpu").model
-    fresh = Run(tmp_path / "fresh", tokenizer, Plan(), "cpu").model
-    for name, weight in shipped.state_dict().items():
-        assert torch.equal(onward.state_dict()[name], weight)
-    name = "model.layers.0.mlp.up_proj.weight"
-    assert not torch.equal(fresh.state_dict()[name], shipped.state_dict()[name])
+def test_the_weights_are_the_mean_of_the_last_two_cycles(tmp_path: Path) -> None:
+    """Those of one end alone would be another model than the card's, and a worse one."""
+    tokenizer, name = load_tokenizer(GUIDE), "model.layers.3.mlp.up_proj.weight"
+    plan = Plan(steps=1, more=(), tokens=256)
+    first = Run(tmp_path, tokenizer, plan, "cpu")
+    first.train()
+    one = first.model.state_dict()[name].clone()
+    assert torch.equal(first.weights()[name], one)
+    Run(tmp_path, tokenizer, replace(plan, more=(1,)), "cpu").train()
+    second = Run(tmp_path, tokenizer, replace(plan, more=(1,)), "cpu")  # from its checkpoint
+    two = second.model.state_dict()[name]
+    assert not torch.equal(one, two)
+    torch.testing.assert_close(second.weights()[name], (one + two) / 2)
 
 
-def test_a_blend_lies_between_the_start_and_the_run(tmp_path: Path) -> None:
-    """Weights of the start alone, or of the run alone, would be another model than the card's."""
-    plan = Plan(steps=1, more=(), tokens=256, start=str(GUIDE), blend=0.25)
-    run = Run(tmp_path, load_tokenizer(GUIDE), plan, "cpu")
-    before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
-    run.train()
-    name, after = "model.layers.3.mlp.up_proj.weight", run.model.state_dict()
-    mixed = blended(run.model, plan)[name]
-    assert not torch.equal(before[name], after[name])
-    torch.testing.assert_close(mixed, 0.75 * before[name] + 0.25 * after[name])
-    assert torch.equal(blended(run.model, replace(plan, blend=1.0))[name], after[name])
-    assert "25% of this run's" in origin(plan)
-
-
-def test_the_card_tells_of_every_run_behind_a_guide(tmp_path: Path) -> None:
-    """A card that forgot the runs before the last would make a guide look cheaper than it was."""
-    assert origin(Plan()) == "It began from nothing."
-    card = tmp_path / "README.md"
-    card.write_text("This run: 1,000 steps, 2,000 tokens. It began from nothing.", "utf-8")
-    assert "(1,000 steps, 2,000 tokens;" in origin(Plan(start=str(tmp_path)))
-    assert "had made from nothing on" in origin(Plan(start=str(tmp_path)))
-    card.write_text("This run: 30 steps, 60 tokens. Before: 1,000 steps, 2,000 tokens.", "utf-8")
-    told = origin(Plan(start=str(tmp_path)))
-    assert "(30 steps, 60 tokens;" in told
-    assert "out of earlier ones (1,000 steps, 2,000 tokens), the first from nothing" in told
+def test_the_card_tells_how_the_weights_came_about() -> None:
+    """A card with another course than the run's would mislead whoever makes it again."""
+    assert "to nothing 3 times, after 5,300 and 10,300 and 12,800 steps" in cycles(Plan())
+    assert "once" in cycles(Plan(more=()))
 
 
 def test_the_card_gives_the_command_of_the_run() -> None:
@@ -239,6 +220,6 @@ def test_the_card_gives_the_command_of_the_run() -> None:
     assert command(Plan(more=())) == 'make guide ARGS="--more"'
     assert command(Plan(more=(5, 6))) == 'make guide ARGS="--more 5 6"'
     accepted = command_line().parse_args(
-        ["--steps", "10", "--lr", "0.1", "--start", "x", "--seed", "9"]
+        ["--steps", "10", "--lr", "0.1", "--more", "3", "4", "--seed", "9"]
     )
-    assert (accepted.steps, accepted.lr, accepted.start, accepted.seed) == (10, 0.1, "x", 9)
+    assert (accepted.steps, accepted.lr, accepted.more, accepted.seed) == (10, 0.1, [3, 4], 9)
