@@ -16,13 +16,13 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chat import logs
-from chat.settings import Catalogue, Settings, settings_from_command_line
+from chat.serving import logs
+from chat.settings.layers import Catalogue, Settings, settings_from_command_line
 from farmesh.errors import FarMeshError
 
 if TYPE_CHECKING:
-    from chat.server import Server
-    from chat.store import ChatStore
+    from chat.live.store import ChatStore
+    from chat.serving.server import Server
 
 log = logging.getLogger("app")
 
@@ -53,10 +53,15 @@ async def run(settings: Settings, catalogue: Catalogue) -> None:
     # Here and not above: they take seconds, which --help and a wrong setting need not wait for.
     import uvicorn
 
-    from chat import doors, link, opening_gateway, server, state, store, ui_app, ui_share
-    from chat.ledger import Ledger
-    from chat.metrics import Metrics
-    from chat.models import Models
+    from chat.api.metrics import Metrics
+    from chat.live import store
+    from chat.models import doors
+    from chat.models.gateway import opening
+    from chat.models.ledger import Ledger
+    from chat.models.open_models import Models
+    from chat.page import tunnel
+    from chat.serving import announce as link
+    from chat.serving import application, server, state
 
     metrics = Metrics()
     ledger = Ledger(metrics)
@@ -66,21 +71,21 @@ async def run(settings: Settings, catalogue: Catalogue) -> None:
         had_password = bool(settings.access.password.get_secret_value())
         settings = state.with_folder(link.with_password(settings), stack)
         if settings.swarm.mode == "gateway":
-            settings, catalogue = await opening_gateway.offered(settings, catalogue)
+            settings, catalogue = await opening.offered(settings, catalogue)
         model = catalogue[settings.models.default]
         models = Models(settings, catalogue, ledger.watch)
         await stack.enter_async_context(models)
         chats = await stack.enter_async_context(
             store.ChatStore(models.default, settings.chat, models=models)
         )
-        answering = ui_app.application(chats, settings, model, ledger, metrics)
+        answering = application.application(chats, settings, model, ledger, metrics)
         serving = server.Server(uvicorn.Config(answering, **server.OPTIONS))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end, serving, chats)
         announcing = asyncio.create_task(announce(serving, settings, made_up=not had_password))
         stack.callback(announcing.cancel)
-        stack.callback(ui_share.end)
+        stack.callback(tunnel.end)
         await serving.serve(sockets=[listening])
 
 
@@ -100,8 +105,8 @@ async def announce(server: Server, settings: Settings, *, made_up: bool) -> None
     Args:
         made_up: the password, if there is one, so that somebody has to be told.
     """
-    from chat import link
-    from chat.server import address_of
+    from chat.serving import announce as link
+    from chat.serving.server import address_of
 
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.05)
@@ -118,13 +123,14 @@ async def announce(server: Server, settings: Settings, *, made_up: bool) -> None
 
 async def share(settings: Settings, address: str, *, made_up: bool) -> None:
     """Say where others find the page, or why they do not."""
-    from chat import link, ui_share
-    from chat.server import reachable
+    from chat.page import tunnel
+    from chat.serving import announce as link
+    from chat.serving.server import reachable
 
     who = link.who_may_come_in(settings, made_up=made_up)
     try:
         host = reachable(settings.server.host)
-        public = await ui_share.share(host, settings.server.port, address)
+        public = await tunnel.share(host, settings.server.port, address)
     except FarMeshError as error:
         say(str(error), who if settings.access.sign_in == "shared" else "")
     else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, median
 
-import farmesh.client
+import farmesh.client.client
 from benchmarks.local import Local
 from benchmarks.machine import (
     OthersLoad,
@@ -27,7 +27,7 @@ from benchmarks.shapes import Shape
 from benchmarks.stats import Result, gaps, percentile
 from benchmarks.swarm import ChatRun, chat, in_process, joined, new_chats, processes
 from farmesh import FarMeshClient, FarNode, Span
-from farmesh.inprocess import Faults
+from farmesh.network.inprocess import Faults
 
 PROMPT = 64  # tokens
 _QUIET_SECONDS = 60.0
@@ -238,11 +238,11 @@ async def round_trips(bench: Bench) -> list[Result]:
 
 @contextlib.asynccontextmanager
 async def _always_push() -> AsyncIterator[None]:
-    before, farmesh.client._PUSH_SECONDS = farmesh.client._PUSH_SECONDS, -math.inf
+    before, farmesh.client.client._PUSH_SECONDS = farmesh.client.client._PUSH_SECONDS, -math.inf
     try:
         yield
     finally:
-        farmesh.client._PUSH_SECONDS = before
+        farmesh.client.client._PUSH_SECONDS = before
 
 
 async def _one_way(travel: Callable[[str], object]) -> float:

@@ -41,11 +41,11 @@ from benchmarks.synthetic import (
     true_seconds,
 )
 from farmesh.core import NodeState, Span, SwarmSnapshot
-from farmesh.discovery import Entry, encode_record, merge_records
-from farmesh.pings import choose_pings
-from farmesh.placement import better_span, block_throughputs
-from farmesh.routing import DEFAULT_RTT, RouteHints, RouteTable
-from farmesh.wire import pack
+from farmesh.network.directory import Entry, encode_record, merge_records
+from farmesh.planning.pings import choose_pings
+from farmesh.planning.placement import better_span, block_throughputs
+from farmesh.planning.routing import DEFAULT_RTT, RouteHints, RouteTable
+from farmesh.wire.messages import pack
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "docs" / "scaling.md"
@@ -174,10 +174,10 @@ def _milliseconds(act: Callable[[], object], times: int) -> float:
 
 async def chat_kilobytes() -> float:
     """Memory of one idle chat in the real store: 20 messages of 300 characters."""
-    from chat.backend import Backend
-    from chat.conversation import Conversation
-    from chat.settings import ChatSettings
-    from chat.store import ChatStore, new_id
+    from chat.conversation.tree import Conversation
+    from chat.live.store import ChatStore, new_id
+    from chat.models.backend import Backend
+    from chat.settings.layers import ChatSettings
 
     async with ChatStore(Backend("none"), ChatSettings(max_chats=CHATS)) as store:
         tracemalloc.start()

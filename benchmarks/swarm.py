@@ -18,7 +18,7 @@ from benchmarks.machine import process_tree
 from farmesh import ClientConfig, FarMeshClient, FarNode, InferenceSession, NodeConfig, Span
 from farmesh.core import Rerouted, SamplingParams, TokenGenerated
 from farmesh.errors import FarMeshError
-from farmesh.inprocess import Faults, InProcessSwarm
+from farmesh.network.inprocess import Faults, InProcessSwarm
 
 _READY_SECONDS = 60.0
 

@@ -2,7 +2,7 @@
 
 What is invented here, and nothing else is: places, speeds, spans' widths, lifetimes. Which blocks a
 node takes, when it moves, whom it measures and how a client finds its route is the engine's own
-code (``farmesh.placement``, ``pings``, ``routing``, ``discovery``).
+code (``farmesh.planning.placement``, ``pings``, ``routing``, ``discovery``).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from farmesh.config import NodeConfig
 from farmesh.core import NodeInfo, NodeState, Route, Span
-from farmesh.pings import choose_pings
-from farmesh.placement import better_span, choose_span
-from farmesh.routing import HOP_OVERHEAD, Floats
+from farmesh.planning.pings import choose_pings
+from farmesh.planning.placement import better_span, choose_span
+from farmesh.planning.routing import HOP_OVERHEAD, Floats
 
 BLOCKS = 80  # of a model of 70 billion parameters
 WIDTHS = (4, 8, 12, 16, 24, 40)  # blocks that a node has room for
@@ -207,7 +207,7 @@ def measure_neighbours(nodes: list[Node], rng: random.Random, *, by_chance: bool
     """Let every node measure those behind it, as ``FarNode`` does.
 
     Args:
-        by_chance: with ``farmesh.pings``; else the first five of the list, as it once was.
+        by_chance: with ``farmesh.planning.pings``; else the first five of the list, as it once was.
     """
     by_name = {node.name: node for node in nodes}
     ordered = sorted(nodes, key=lambda node: node.name)

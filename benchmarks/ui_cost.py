@@ -125,7 +125,7 @@ class SteadySession:
 async def steady() -> AsyncIterator[Any]:
     from transformers import AutoTokenizer
 
-    from chat.backend import Backend, Engine
+    from chat.models.backend import Backend, Engine
 
     tokenizer = AutoTokenizer.from_pretrained(GUIDE, model_max_length=1_000_000)
     client = SteadyClient(tokenizer.encode(SENTENCE, add_special_tokens=False))
@@ -140,10 +140,10 @@ async def steady() -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def real() -> AsyncIterator[Any]:
-    from chat.backend import Backend
-    from chat.embedded import EmbeddedSwarm
-    from chat.opening import opened
-    from chat.settings import ModelSettings, Settings, SwarmSettings, load_catalogue
+    from chat.models.backend import Backend
+    from chat.models.embedded.swarm import EmbeddedSwarm
+    from chat.models.opening import opened
+    from chat.settings.layers import ModelSettings, Settings, SwarmSettings, load_catalogue
 
     model = load_catalogue(ModelSettings().catalogue)["guide"]
     with tempfile.TemporaryDirectory() as folder:
@@ -158,8 +158,8 @@ async def real() -> AsyncIterator[Any]:
 
 def page_of(store: Any) -> Any:
     """The page as app.py puts it together, and what only this benchmark asks for."""
-    from chat import ui, web
-    from chat.security import Guard
+    from chat.access.guard import Guard
+    from chat.page import layout, web
 
     app = FastAPI(openapi_url=None)
 
@@ -183,7 +183,7 @@ def page_of(store: Any) -> Any:
         return 1 / chat.view.entries[-1].message.stats.tokens_per_second
 
     web.add_routes(app, store)
-    ui.mount(app, store, ui.PageOptions(store.backend.name))
+    layout.mount(app, store, layout.PageOptions(store.backend.name))
     return Guard(app, head=web.HEAD, body=web.BODY)
 
 
@@ -191,8 +191,8 @@ async def serve(kind: Kind, port: int) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import uvicorn
 
-    from chat.settings import ChatSettings
-    from chat.store import ChatStore
+    from chat.live.store import ChatStore
+    from chat.settings.layers import ChatSettings
 
     async with (
         steady() if kind == "steady" else real() as backend,

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from chat.settings import settings_from_environment
+from chat.settings.layers import settings_from_environment
 from farmesh.errors import ConfigError
 
 # OWASP's parameters for scrypt: 32 MiB and some tenths of a second for each guess.

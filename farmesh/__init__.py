@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from farmesh.client import FarMeshClient
+    from farmesh.client.client import FarMeshClient
+    from farmesh.client.session import InferenceSession
     from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
     from farmesh.core import (
         Event,
@@ -30,14 +31,13 @@ if TYPE_CHECKING:
         WaitingForBlocks,
         WaitingForCache,
     )
-    from farmesh.distributed import AutoDistributedModelForCausalLM
     from farmesh.errors import FarMeshError
+    from farmesh.network.libp2p import Bootstrap
     from farmesh.node import FarNode
-    from farmesh.p2p import Bootstrap
-    from farmesh.session import InferenceSession
+    from farmesh.upstream.model import AutoDistributedModelForCausalLM
 
 _HOMES = {
-    "farmesh.client": ("FarMeshClient",),
+    "farmesh.client.client": ("FarMeshClient",),
     "farmesh.config": ("BootstrapConfig", "ClientConfig", "NodeConfig"),
     "farmesh.core": (
         "Event",
@@ -58,11 +58,11 @@ _HOMES = {
         "WaitingForBlocks",
         "WaitingForCache",
     ),
-    "farmesh.distributed": ("AutoDistributedModelForCausalLM",),
+    "farmesh.upstream.model": ("AutoDistributedModelForCausalLM",),
     "farmesh.errors": ("FarMeshError",),
     "farmesh.node": ("FarNode",),
-    "farmesh.p2p": ("Bootstrap",),
-    "farmesh.session": ("InferenceSession",),
+    "farmesh.network.libp2p": ("Bootstrap",),
+    "farmesh.client.session": ("InferenceSession",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -181,7 +181,7 @@ class StreamBroken(TransportError):
 
 
 class RemoteError(TransportError):
-    """The peer answered with an error; ``code`` is one of ``farmesh.wire.CODE_*`` or unknown."""
+    """The peer answered with an error; ``code`` is a ``CODE_*`` of the wire or unknown."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)

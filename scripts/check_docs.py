@@ -24,19 +24,20 @@ import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from chat import accounts, settings
-from chat.backend import Backend
-from chat.ledger import Ledger
-from chat.metrics import Metrics
-from chat.openai_schema import ChatCompletionRequest, CompletionRequest
-from chat.store import ChatStore
-from farmesh import __main__ as cli
+from chat import accounts
+from chat.api.metrics import Metrics
+from chat.api.openai.requests import ChatCompletionRequest, CompletionRequest
+from chat.live.store import ChatStore
+from chat.models.backend import Backend
+from chat.models.ledger import Ledger
+from chat.settings import layers
+from farmesh.cli import main as cli
 from scripts.documents import MADE, PROJECT, anchors, blocks, documents
 
 README = PROJECT / "README.md"
 
 HEADER = """\
-# Every setting with its default (made from chat/settings.py: python -m scripts.check_docs --write).
+# Every setting with its default (made from chat/settings: python -m scripts.check_docs --write).
 # A file of your own needs only the lines that it changes: python app.py --config FILE.
 # Environment variables win over the file: FARMESH_CHAT_<SECTION>_<KEY>, for example
 # FARMESH_CHAT_SERVER_PORT=8000; flags win over both. Relative paths start at the project's folder.
@@ -52,8 +53,8 @@ def _toml(value: Any) -> str:
 
 
 def _sections() -> Iterator[tuple[str, Any, Any]]:
-    defaults = settings.Settings()
-    for name, field in settings.Settings.model_fields.items():
+    defaults = layers.Settings()
+    for name, field in layers.Settings.model_fields.items():
         yield name, field.annotation, getattr(defaults, name)
 
 
@@ -150,11 +151,11 @@ def _parameter(told: dict[str, Any]) -> str:
 
 
 async def _gradio_info() -> Any:
-    from chat import ui  # here: Gradio takes seconds, which other blocks need not wait for
+    from chat.page import layout  # here: Gradio takes seconds, which other blocks need not wait for
 
     app = FastAPI()
-    store = ChatStore(Backend("none"), settings.ChatSettings())
-    ui.mount(app, store, ui.PageOptions("none"))
+    store = ChatStore(Backend("none"), layers.ChatSettings())
+    layout.mount(app, store, layout.PageOptions("none"))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return (await client.get("/gradio_api/info")).raise_for_status().json()
@@ -163,7 +164,7 @@ async def _gradio_info() -> Any:
 def metrics_table() -> str:
     rows = ["| metric | kind | meaning |", "|---|---|---|"]
     metrics = Metrics()
-    metrics.read(ChatStore(Backend("none"), settings.ChatSettings()), Ledger())
+    metrics.read(ChatStore(Backend("none"), layers.ChatSettings()), Ledger())
     for family in metrics.registry.collect():
         if not family.name.startswith("farmesh"):
             continue  # of the process and of Python, as prometheus_client always gives them
@@ -179,7 +180,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "make help": make_help,
     "chat.accounts --help": accounts_help,
-    "app --help": lambda: _help(settings.command_line()),
+    "app --help": lambda: _help(layers.command_line()),
     **{
         f"farmesh {name} --help": lambda name=name: _help(cli.subparser(name))
         for name in cli.COMMANDS

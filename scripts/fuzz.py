@@ -40,21 +40,21 @@ if "--atheris" in sys.argv:  # it counts the branches of what is imported under 
     import atheris
 
     with atheris.instrument_imports(include=["farmesh"]):
-        from farmesh import p2p  # noqa: F401
+        from farmesh.network import libp2p  # noqa: F401
 
 from farmesh.core import NodeInfo, NodeState, Span
-from farmesh.discovery import (
+from farmesh.errors import ProtocolError, RemoteError, StreamBroken
+from farmesh.network.directory import (
     BoundedRecords,
     decode_record,
     encode_record,
     entries_of,
     merge_records,
 )
-from farmesh.errors import ProtocolError, RemoteError, StreamBroken
-from farmesh.multiplex import Channel, SharedConnection
-from farmesh.p2p import OwnStream, parse_message
-from farmesh.reachability import asked_about
-from farmesh.wire import (
+from farmesh.network.libp2p import OwnStream, parse_message
+from farmesh.network.reachability import asked_about
+from farmesh.network.shared import Channel, SharedConnection
+from farmesh.wire.messages import (
     NextServer,
     Step,
     StepMetadata,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from farmesh import __main__ as cli
+from farmesh.cli import main as cli
 from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 
 PROJECT = Path(__file__).resolve().parent.parent

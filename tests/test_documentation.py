@@ -25,7 +25,7 @@ import sys
 
 import pytest
 
-from chat.settings import Layer, load_settings
+from chat.settings.layers import Layer, load_settings
 from farmesh.errors import ConfigError
 from scripts.documents import PROJECT, SHELL, Block, blocks, inline_commands
 from tests.test_cli import PEER

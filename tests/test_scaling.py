@@ -11,8 +11,8 @@ import pytest
 from benchmarks import scaling
 from benchmarks.synthetic import BLOCKS, Swarm, least_seconds, make_node, true_seconds
 from farmesh.core import NodeState, Span
-from farmesh.placement import block_throughputs
-from farmesh.routing import RouteHints, RouteTable
+from farmesh.planning.placement import block_throughputs
+from farmesh.planning.routing import RouteHints, RouteTable
 
 
 def settled(size: int = 30) -> Swarm:

@@ -1,1 +1,1 @@
-"""Upstream's command names and flags, translated for :mod:`farmesh.__main__`."""
+"""Upstream's command names and flags, translated for :mod:`farmesh.cli.main`."""

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from farmesh.__main__ import main as run
+from farmesh.cli.main import main as run
 from farmesh.cli.upstream import (
     add_network,
     add_without_effect,

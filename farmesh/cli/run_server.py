@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from farmesh.__main__ import main as run
+from farmesh.cli.main import main as run
 from farmesh.cli.upstream import (
     add_network,
     add_without_effect,

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from farmesh.checkpoint import Checkpoint
+from farmesh.checkpoint.linear import pack_linears
+from farmesh.checkpoint.reader import Checkpoint
 from farmesh.core import Span
-from farmesh.linear import pack_linears
-from farmesh.node.adapters import ADAPTERS
 from farmesh.node.attention import PackedBatch
 from farmesh.node.cache import KVCache
 from farmesh.node.lora import Adapter, LoraRows
 from farmesh.node.quantize import quantize_linears
+from farmesh.node.runners import ADAPTERS
 
 
 class BlockStack:

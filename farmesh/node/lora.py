@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
-from farmesh.checkpoint import Checkpoint, check_safe
+from farmesh.checkpoint.reader import Checkpoint, check_safe
 from farmesh.errors import CheckpointError, ConfigError
-from farmesh.hub import Source, adapter_name, open_source
+from farmesh.hub.source import Source, adapter_name, open_source
 
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"

@@ -16,22 +16,27 @@ from typing import Any
 
 import torch
 
-from farmesh.checkpoint import Checkpoint, resolve_device, resolve_dtype
+from farmesh.checkpoint.reader import Checkpoint, resolve_device, resolve_dtype
 from farmesh.config import NodeConfig, Relay
 from farmesh.core import NodeInfo, NodeState, PeerId, Span
 from farmesh.errors import FarMeshError, RemoteError, TransportError
-from farmesh.hub import Progress
+from farmesh.hub.source import Progress
+from farmesh.network.libp2p import libp2p_network
+from farmesh.network.transport import Network, NetworkFactory, PeerStream
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
 from farmesh.node.lora import open_adapters
 from farmesh.node.quantize import block_bytes, check_quantization
 from farmesh.node.service import VERSION, NodeService
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
-from farmesh.p2p import libp2p_network
-from farmesh.pings import choose_pings
-from farmesh.placement import better_span, block_throughputs, blocks_that_fit, choose_span
-from farmesh.transport import Network, NetworkFactory, PeerStream
-from farmesh.wire import CODE_CLOSING, EXTENSIONS, Step
+from farmesh.planning.pings import choose_pings
+from farmesh.planning.placement import (
+    better_span,
+    block_throughputs,
+    blocks_that_fit,
+    choose_span,
+)
+from farmesh.wire.messages import CODE_CLOSING, EXTENSIONS, Step
 
 logger = logging.getLogger(__name__)
 

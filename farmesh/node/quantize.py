@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from farmesh.checkpoint import Checkpoint
+from farmesh.checkpoint.reader import Checkpoint
 from farmesh.errors import ConfigError, UnsupportedModel
 
 QUANT_TYPES = ("none", "int8", "nf4")

@@ -25,7 +25,7 @@ from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import PAGE_TOKENS, Extent, KVCache, Move, OutOfPages
 from farmesh.node.session import NodeSession
 from farmesh.node.threads import ThreadPlan
-from farmesh.wire import CODE_BUSY, CODE_EVICTED, CODE_INTERNAL
+from farmesh.wire.messages import CODE_BUSY, CODE_EVICTED, CODE_INTERNAL
 
 logger = logging.getLogger(__name__)
 

@@ -23,13 +23,13 @@ from farmesh.errors import (
     StreamBroken,
     TransportError,
 )
+from farmesh.network.transport import PeerStream, Transport
 from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import KVCache
 from farmesh.node.scheduler import Scheduler, Superseded
 from farmesh.node.session import Account, NodeSession
 from farmesh.node.threads import ThreadPlan
-from farmesh.transport import PeerStream, Transport
-from farmesh.wire import (
+from farmesh.wire.messages import (
     CODE_BUSY,
     CODE_CLOSING,
     CODE_INVALID,

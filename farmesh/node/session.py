@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from farmesh.core import PeerId, Span
 from farmesh.errors import ProtocolError, QuotaExceeded, RemoteError
 from farmesh.node.cache import Extent
-from farmesh.wire import Step
+from farmesh.wire.messages import Step
 
 
 @dataclass(slots=True)

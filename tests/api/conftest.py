@@ -15,16 +15,20 @@ import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
-from chat import api_mesh, api_tokenizer, openai_api, server, web
-from chat.access import Gate
-from chat.backend import Backend, Engine, Stage
-from chat.ledger import Ledger
-from chat.metrics import Metrics
-from chat.openai_api import OpenModel
-from chat.security import Guard
-from chat.settings import ChatSettings, ModelEntry, Settings
-from chat.store import ChatStore
-from chat.ui_app import application
+from chat.access.gate import Gate
+from chat.access.guard import Guard
+from chat.api import mesh
+from chat.api import tokenizer as api_tokenizer
+from chat.api.metrics import Metrics
+from chat.api.openai import routes
+from chat.api.openai.routes import OpenModel
+from chat.live.store import ChatStore
+from chat.models.backend import Backend, Engine, Stage
+from chat.models.ledger import Ledger
+from chat.page import web
+from chat.serving import server
+from chat.serving.application import application
+from chat.settings.layers import ChatSettings, ModelEntry, Settings
 from farmesh.core import SamplingParams
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.farmesh.harness import Swarm
@@ -80,10 +84,10 @@ async def api_over(
         web.add_routes(app, store)
         model = OpenModel("guide")
         api_tokenizer.add_routes(app, store, model)
-        openai_api.add_routes(app, store, model)
+        routes.add_routes(app, store, model)
         metrics = Metrics()
         ledger.observer = metrics
-        api_mesh.add_routes(app, store, MODEL, ledger, metrics)
+        mesh.add_routes(app, store, MODEL, ledger, metrics)
         async with (
             served(Guard(app, gate=gate)) as url,
             httpx.AsyncClient(base_url=url, timeout=30) as http,

@@ -17,17 +17,21 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from chat import accounts, api_mesh, api_signin, openai_api, ui, web
-from chat.access import SESSION_COOKIE, Gate
+from chat import accounts
+from chat.access import signin
+from chat.access.gate import SESSION_COOKIE, Gate
+from chat.access.guard import PERSON_COOKIE, Guard, Hosts, hosts_of
 from chat.accounts import AccountFile, Key, hash_key, hash_password, write
-from chat.backend import Stage
-from chat.ledger import Ledger
-from chat.limits import Caller
-from chat.metrics import Metrics
-from chat.openai_api import OpenModel
-from chat.security import PERSON_COOKIE, Guard, Hosts, hosts_of
-from chat.settings import AccessSettings, ChatSettings, ServerSettings
-from chat.store import ChatStore, is_id, new_id
+from chat.api import mesh
+from chat.api.metrics import Metrics
+from chat.api.openai import routes
+from chat.api.openai.routes import OpenModel
+from chat.live.limits import Caller
+from chat.live.store import ChatStore, is_id, new_id
+from chat.models.backend import Stage
+from chat.models.ledger import Ledger
+from chat.page import layout, web
+from chat.settings.layers import AccessSettings, ChatSettings, ServerSettings
 from farmesh.errors import ConfigError
 from tests.api.conftest import MODEL, served
 from tests.chat.fakes import FakeClient, ready_backend
@@ -77,12 +81,12 @@ async def house(
     async with ChatStore(backend, ChatSettings(turns_per_minute=100)) as store:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         ledger = Ledger()
-        api_signin.add_routes(app, gate, environ=environ)
+        signin.add_routes(app, gate, environ=environ)
         web.add_routes(app, store)
-        api_mesh.add_routes(app, store, MODEL, ledger, Metrics())
-        openai_api.add_routes(app, store, OpenModel("guide"))
+        mesh.add_routes(app, store, MODEL, ledger, Metrics())
+        routes.add_routes(app, store, OpenModel("guide"))
         if page:
-            ui.mount(app, store, ui.PageOptions("Fake"))
+            layout.mount(app, store, layout.PageOptions("Fake"))
         else:
             app.get("/config")(nothing)
             app.get("/")(nothing)
@@ -243,7 +247,7 @@ async def test_a_wrong_password_opens_nothing(locked: House, name: str, password
 
 async def test_guessing_is_slow(locked: House) -> None:
     """A thousand passwords a second, and each takes the app's memory."""
-    for _ in range(api_signin.TRIES):
+    for _ in range(signin.TRIES):
         await locked.sign_in(password="")
     answer = await locked.sign_in()
     assert answer.status_code == 429

@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from chat.accounts import AccountFile, Key, hash_key, write
-from chat.store import new_id
+from chat.live.store import new_id
 from scripts.documents import Block, blocks
 from tests.browser.conftest import App, start_app, wait_ready
 

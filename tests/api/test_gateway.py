@@ -16,18 +16,20 @@ from hypothesis import strategies as some
 from starlette.requests import Request as WebRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
-from chat import api_events, opening_gateway, swarm_view
-from chat.access import Gate
+from chat.access.gate import Gate
 from chat.accounts import AccountFile, Key, hash_key, write
-from chat.api_pool import SessionPool
-from chat.backend import Backend, Engine, Stage
-from chat.gateway import body_of, snapshot_of
-from chat.ledger import Ledger
-from chat.mesh_schema import MeshStatus
-from chat.openai_schema import CompletionRequest
-from chat.opening import opened
-from chat.session import Request
-from chat.settings import AccessSettings, Catalogue, Settings, SwarmSettings
+from chat.api.openai.requests import CompletionRequest
+from chat.live.chat import Request
+from chat.live.pool import SessionPool
+from chat.models.backend import Backend, Engine, Stage
+from chat.models.gateway import opening
+from chat.models.gateway.client import body_of, snapshot_of
+from chat.models.ledger import Ledger
+from chat.models.opening import opened
+from chat.page import block_map
+from chat.protocol import events as api_events
+from chat.protocol.mesh import MeshStatus
+from chat.settings.layers import AccessSettings, Catalogue, Settings, SwarmSettings
 from chat.words import Forward, GatewayFailure, explain
 from farmesh.core import (
     Hop,
@@ -77,7 +79,7 @@ def url_of(api: Api) -> str:
 async def over(api: Api) -> AsyncIterator[Backend]:
     """The fake model of ``api``: its tokenizer is none that transformers could save."""
     backend = Backend("Guide", model_id="guide")
-    async with opening_gateway.http_of(settings(url_of(api)).swarm) as http:
+    async with opening.http_of(settings(url_of(api)).swarm) as http:
         backend.engine = Engine(fake_client(http), FakeTokenizer(), 2000)
         backend.stage = Stage.READY
         backend._settled.set()
@@ -85,8 +87,8 @@ async def over(api: Api) -> AsyncIterator[Backend]:
 
 
 def fake_client(http: Any) -> Any:
-    from chat.gateway import GatewayClient
-    from chat.mesh_schema import TokenizerFiles
+    from chat.models.gateway.client import GatewayClient
+    from chat.protocol.mesh import TokenizerFiles
 
     described = TokenizerFiles(files={}, chat_template=None, end_of_sequence=[256], context=2000)
     return GatewayClient(http, "guide", described, 257)
@@ -259,7 +261,7 @@ async def test_nobody_there(unused_tcp_port: int) -> None:
     notice = explain(failure)
     assert notice.text.startswith(f"The FarMesh Chat at 127.0.0.1:{unused_tcp_port} cannot be re")
     assert notice.forward is Forward.RETRY
-    assert swarm_view.headline(backend)[1] == "bad"
+    assert block_map.headline(backend)[1] == "bad"
 
 
 async def test_keys_and_limits_of_the_other_app(tmp_path: Path) -> None:
@@ -273,9 +275,9 @@ async def test_keys_and_limits_of_the_other_app(tmp_path: Path) -> None:
     async with api_over(far, Ledger(), gate=gate) as api:
         failure, backend = await ask(url_of(api), "fm-wrong")
         assert "does not accept this app's key" in str(failure)
-        assert swarm_view.headline(backend)[0].endswith("refuses this app's key")
+        assert block_map.headline(backend)[0].endswith("refuses this app's key")
         swarm = settings(url_of(api), "fm-right").swarm
-        async with opening_gateway.http_of(swarm) as http:
+        async with opening.http_of(swarm) as http:
             session = fake_client(http).session()
             assert [event async for event in session.generate([65], SamplingParams())]
             with pytest.raises(GatewayFailure, match=r"try again in \d+ seconds"):
@@ -336,7 +338,7 @@ async def test_every_failure_is_a_sentence(
     make: Callable[[], Response], sentence: str, forward: Forward
 ) -> None:
     """A traceback, "Something went wrong", or words of another machine as if they were ours."""
-    async with served(answering(make)) as url, opening_gateway.http_of(settings(url).swarm) as http:
+    async with served(answering(make)) as url, opening.http_of(settings(url).swarm) as http:
         session = fake_client(http).session()
         with pytest.raises(GatewayFailure) as caught:
             async for _ in session.generate([1, 2, 3], SamplingParams()):
@@ -349,7 +351,7 @@ async def test_every_failure_is_a_sentence(
 async def test_a_context_that_is_smaller_over_there() -> None:
     """A sentence about tokens of the other app, where the page has one of its own."""
     app = answering(lambda: refused(400, "too long", "context_length_exceeded"))
-    async with served(app) as url, opening_gateway.http_of(settings(url).swarm) as http:
+    async with served(app) as url, opening.http_of(settings(url).swarm) as http:
         with pytest.raises(ContextOverflow):
             async for _ in fake_client(http).session().generate([1], SamplingParams()):
                 pass
@@ -366,7 +368,7 @@ async def test_the_death_of_the_other_app_keeps_what_arrived(client: FakeClient)
         await arrived.wait()
         raise RuntimeError("dead")  # uvicorn cuts the connection
 
-    async with served(app) as url, opening_gateway.http_of(settings(url).swarm) as http:
+    async with served(app) as url, opening.http_of(settings(url).swarm) as http:
         backend = Backend("Guide")
         backend.engine = Engine(fake_client(http), FakeTokenizer(), 2000)
         backend._settled.set()
@@ -388,7 +390,7 @@ async def test_a_model_that_is_being_opened_there_is_waited_for(api: Api) -> Non
     left = iter(answers)
     async with (
         served(answering(lambda: next(left)())) as url,
-        opening_gateway.http_of(settings(url).swarm) as http,
+        opening.http_of(settings(url).swarm) as http,
     ):
         events = fake_client(http).session().generate([1], SamplingParams())
         assert [type(event).__name__ async for event in events] == [
@@ -409,27 +411,27 @@ async def test_the_other_swarm_is_drawn_like_ones_own(real: RealApi) -> None:
         while "onerror" not in repr(own.client.snapshot):  # a look may have begun before
             await own.client._client.refresh()  # type: ignore[attr-defined]
     async with through(url_of(real)) as backend:
-        assert swarm_view.headline(backend) == ("2 nodes, all blocks served", "good")
+        assert block_map.headline(backend) == ("2 nodes, all blocks served", "good")
         snapshot = backend.snapshot
         assert snapshot is not None
-        html = swarm_view.block_map(snapshot)
+        html = block_map.block_map(snapshot)
         status = MeshStatus.model_validate_json((await real.http.get("/mesh/status")).content)
         (swarm,) = status.swarms
-        assert html == swarm_view.block_map(snapshot_of(swarm))
+        assert html == block_map.block_map(snapshot_of(swarm))
         assert "<img" not in html
         assert "blocks 4 to 7" in html
         assert html.count("<li") == 2
         client: Any = backend.engine and backend.engine.client
         await real.swarm.leave("second")
         async with asyncio.timeout(20):
-            while swarm_view.headline(backend) != ("Nobody serves blocks 4 to 7", "wait"):
+            while block_map.headline(backend) != ("Nobody serves blocks 4 to 7", "wait"):
                 await own.client._client.refresh()  # type: ignore[attr-defined]
                 await client.look()
 
 
 def test_a_snapshot_survives_the_way() -> None:
     """A figure that is multiplied on one side and not divided on the other."""
-    from chat.api_mesh import _swarm
+    from chat.api.mesh import _swarm
 
     node = NodeInfo(
         "Qm1", Span(0, 4), NodeState.ONLINE, 100.0, "ada", "1.0", inference_rps=80.0,
@@ -442,7 +444,7 @@ def test_a_snapshot_survives_the_way() -> None:
 async def test_the_other_apps_models_are_offered(real: RealApi, unused_tcp_port: int) -> None:
     """A page that offers models of its own catalogue, which nobody over there can serve."""
     own = Catalogue(settings("http://x").models.catalogue, (replace_id("llama"),))
-    found, catalogue = await opening_gateway.offered(settings(url_of(real)), own)
+    found, catalogue = await opening.offered(settings(url_of(real)), own)
     assert [entry.id for entry in catalogue.models] == ["guide"]
     assert catalogue["guide"].name == "Guide"
     assert found.models.default == "guide"
@@ -451,21 +453,21 @@ async def test_the_other_apps_models_are_offered(real: RealApi, unused_tcp_port:
     wishing = wishing.model_copy(
         update={"models": wishing.models.model_copy(update={"default": "llama"})}
     )
-    found, _ = await opening_gateway.offered(wishing, own)
+    found, _ = await opening.offered(wishing, own)
     assert found.models.default == "guide", "the other app's first"
 
     away = wishing.model_copy(
         update={"swarm": settings(f"http://127.0.0.1:{unused_tcp_port}").swarm}
     )
-    found, catalogue = await opening_gateway.offered(away, own)
+    found, catalogue = await opening.offered(away, own)
     assert catalogue.models == (replace_id("llama"),), "by what this side knows of it"
-    found, catalogue = await opening_gateway.offered(away, replace(own, models=(MODEL,)))
+    found, catalogue = await opening.offered(away, replace(own, models=(MODEL,)))
     assert [entry.id for entry in catalogue.models] == ["llama"], "by its name alone"
 
     odd = {"id": "x", "name": "x", "licence": "x", "context": 3, "ready": True, "replicas": []}
     told = {"models": [odd | {"prefix": None, "num_blocks": None}]}
     async with served(answering(lambda: JSONResponse(told))) as url:
-        found, catalogue = await opening_gateway.offered(settings(url), own)
+        found, catalogue = await opening.offered(settings(url), own)
     assert [entry.id for entry in catalogue.models] == ["guide"], "what cannot be is not offered"
 
 

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from chat import security, server
-from chat.security import PERSON_COOKIE
-from chat.store import new_id
+from chat.access import guard
+from chat.access.guard import PERSON_COOKIE
+from chat.live.store import new_id
+from chat.serving import server
 from tests.api.conftest import Edge
 from tests.chat.test_session import say
 from tests.farmesh.harness import until
@@ -253,7 +254,7 @@ async def test_forged_ids_open_nothing(edge: Edge, forged: str) -> None:
 
 async def test_a_body_that_is_too_large(edge: Edge) -> None:
     """A few requests fill the memory: refused by its length, or while it comes."""
-    size = security.MAX_BODY + 1
+    size = guard.MAX_BODY + 1
     head = f"POST /v1/chat/completions HTTP/1.1\nhost: 127.0.0.1\ncontent-length: {size}\n\n"
     assert (await edge.raw(head + "x")).startswith("HTTP/1.1 413")
 
@@ -285,7 +286,7 @@ async def test_a_body_that_is_too_deep(edge: Edge) -> None:
 async def test_slow_clients_are_left(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slowloris: headers, or a body, one byte at a time, on every descriptor there is."""
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(security, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
     assert await edge.raw("") == ""
     assert await edge.raw("GET / HTTP/1.1\nhost: 127.0.0.1\nx: ") == ""
     for path in ("/v1/chat/completions", "/gradio_api/queue/join"):

@@ -16,14 +16,15 @@ from fastapi import FastAPI
 from mcp import ClientSession, types
 from mcp.client.streamable_http import streamable_http_client
 
-from chat import server, ui
 from chat.accounts import AccountFile, Key, hash_key, hash_password, write
-from chat.backend import Stage
-from chat.ledger import Ledger
-from chat.metrics import Metrics
-from chat.settings import AccessSettings, ChatSettings, ServerSettings, Settings
-from chat.store import ChatStore
-from chat.ui_app import application
+from chat.api.metrics import Metrics
+from chat.live.store import ChatStore
+from chat.models.backend import Stage
+from chat.models.ledger import Ledger
+from chat.page import layout
+from chat.serving import server
+from chat.serving.application import application
+from chat.settings.layers import AccessSettings, ChatSettings, ServerSettings, Settings
 from farmesh.errors import ConfigError
 from tests.api.conftest import MODEL, Edge, served
 from tests.chat.fakes import FakeClient, ready_backend
@@ -176,18 +177,18 @@ async def test_without_its_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -
     """Gradio starts without its MCP server and keeps the reason to itself."""
     backend = ready_backend(FakeClient())
     async with ChatStore(backend, ChatSettings()) as store:
-        options = ui.PageOptions("Fake")
+        options = layout.PageOptions("Fake")
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, "mcp", None)
             with pytest.raises(ConfigError, match=r"requirements-mcp\.txt"):
-                ui.mount(FastAPI(), store, options, mcp=True)
+                layout.mount(FastAPI(), store, options, mcp=True)
 
         def fail(*_: Any) -> None:
             raise RuntimeError("another version")
 
         monkeypatch.setattr("gradio.mcp.GradioMCPServer.get_tool_to_endpoint", fail)
         with pytest.raises(ConfigError, match="another version"):
-            ui.mount(FastAPI(), store, options, mcp=True)
+            layout.mount(FastAPI(), store, options, mcp=True)
 
 
 async def test_without_a_word_there_is_none(edge: Edge) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chat import logs
-from chat.backend import Backend, Engine
-from chat.mesh_schema import MeshModels, MeshStatus
-from chat.settings import LoggingSettings
+from chat.models.backend import Backend, Engine
+from chat.protocol.mesh import MeshModels, MeshStatus
+from chat.serving import logs
+from chat.settings.layers import LoggingSettings
 from tests.api.conftest import MODEL, Api, RealApi
 from tests.chat.fakes import FakeClient, FakeTokenizer
 from tests.farmesh.harness import until
@@ -178,7 +178,7 @@ async def test_json_lines_say_what_happened_and_not_what_was_said(
     monkeypatch.setattr(root, "level", logging.DEBUG)
     await real.chat("What is xyzzy?", max_tokens=4, ignore_eos=True, user="plugh")
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
-    reply = next(line for line in lines if line["logger"] == "chat.ledger")
+    reply = next(line for line in lines if line["logger"] == "chat.models.ledger")
     assert reply["outcome"] == "finished"
     assert reply["generated_tokens"] == 4
     assert reply["nodes"] == ["first", "second"]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chat.backend import Backend, Stage
+from chat.models.backend import Backend, Stage
 from farmesh.core import Span
 from farmesh.errors import MissingBlocks, SwarmBusy
 from tests.api.conftest import MODEL, Api, RealApi
@@ -351,7 +351,7 @@ async def test_a_client_that_stops_reading_is_left(
     api: Api, client: FakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that hangs held its place in the line for ever."""
-    monkeypatch.setattr("chat.api_stream.READ_SECONDS", 0.3)
+    monkeypatch.setattr("chat.api.stream.READ_SECONDS", 0.3)
     client.max_context = 400_000
     client.enqueue("x" * 300_000)  # 200 bytes for each: far more than the sockets' buffers take
     reader, writer = await asyncio.open_connection("127.0.0.1", api.http.base_url.port, limit=1)

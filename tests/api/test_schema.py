@@ -19,17 +19,19 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from chat import api_mesh, openai_api, web, web_archive
-from chat.access import Gate
+from chat.access.gate import Gate
+from chat.access.guard import Guard
 from chat.accounts import AccountFile, Key, hash_key, write
-from chat.archive import Archive
-from chat.backend import Stage
-from chat.ledger import Ledger
-from chat.metrics import Metrics
-from chat.openai_api import OpenModel
-from chat.security import Guard
-from chat.settings import AccessSettings, ChatSettings
-from chat.store import ChatStore
+from chat.api import mesh
+from chat.api.metrics import Metrics
+from chat.api.openai import routes
+from chat.api.openai.routes import OpenModel
+from chat.kept.archive import Archive
+from chat.live.store import ChatStore
+from chat.models.backend import Stage
+from chat.models.ledger import Ledger
+from chat.page import web, web_kept
+from chat.settings.layers import AccessSettings, ChatSettings
 from tests.api.conftest import MODEL
 from tests.chat.fakes import FakeClient, ready_backend
 
@@ -50,9 +52,9 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     app = FastAPI(title="FarMesh Chat", openapi_url=None)
     metrics = Metrics()
     web.add_routes(app, store)
-    web_archive.add_routes(app, archive)
-    api_mesh.add_routes(app, store, MODEL, Ledger(metrics), metrics)
-    openai_api.add_routes(app, store, OpenModel("guide"))
+    web_kept.add_routes(app, archive)
+    mesh.add_routes(app, store, MODEL, Ledger(metrics), metrics)
+    routes.add_routes(app, store, OpenModel("guide"))
     config = uvicorn.Config(Guard(app, gate=gate), port=0, log_level="error", lifespan="off")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)

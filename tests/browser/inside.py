@@ -18,12 +18,12 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chat import ui, web
-from chat.backend import Backend
-from chat.models import Models
-from chat.security import Guard
-from chat.settings import ChatSettings
-from chat.store import ChatStore
+from chat.access.guard import Guard
+from chat.live.store import ChatStore
+from chat.models.backend import Backend
+from chat.models.open_models import Models
+from chat.page import layout, web
+from chat.settings.layers import ChatSettings
 from tests.browser.conftest import free_port
 
 Result = TypeVar("Result")
@@ -55,11 +55,11 @@ class InsideApp:
         return answer
 
 
-def page_of(store: ChatStore, options: ui.PageOptions) -> ASGIApp:
+def page_of(store: ChatStore, options: layout.PageOptions) -> ASGIApp:
     """The page with its own routes and its guard, as app.py puts them together."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     web.add_routes(app, store)
-    ui.mount(app, store, options)
+    layout.mount(app, store, options)
     return Guard(app, head=web.HEAD, body=web.BODY)
 
 
@@ -77,7 +77,7 @@ def inside(opening: Opening, **settings: Any) -> Iterator[InsideApp]:
             chosen = ChatSettings(**{"turns_per_minute": 1000, **settings})
             async with ChatStore(backend, chosen, models=models) as store:
                 app = InsideApp(f"http://127.0.0.1:{port}", asyncio.get_running_loop(), store)
-                page = page_of(store, ui.PageOptions(backend.name))
+                page = page_of(store, layout.PageOptions(backend.name))
                 config = uvicorn.Config(
                     app.listening(page),
                     port=port,

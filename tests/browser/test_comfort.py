@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from chat.backend import Backend
+from chat.models.backend import Backend
 from tests.browser.conftest import App, Tab
 from tests.browser.inside import InsideApp, inside
 from tests.chat.fakes import FakeClient, ready_backend

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from chat import words
-from chat.ui_lang import tables
+from chat.page.labels import tables
 from chat.words import explain
 from farmesh.core import FinishReason, GenerationStats, SamplingParams, Span
 from farmesh.errors import ContextOverflow, MissingBlocks, SwarmBusy, SwarmUnreachable

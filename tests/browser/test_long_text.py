@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from playwright.sync_api import BrowserContext, expect
 
-from chat.backend import Backend, Engine
+from chat.models.backend import Backend, Engine
 from farmesh.core import SamplingParams
 from tests.browser.conftest import App, Tab, patience
 from tests.browser.inside import inside

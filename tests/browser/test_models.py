@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from chat.embedded import EmbeddedSwarm
-from chat.models import Models
-from chat.settings import ModelSettings, Settings, SwarmSettings, load_catalogue
+from chat.models.embedded.swarm import EmbeddedSwarm
+from chat.models.open_models import Models
+from chat.settings.layers import ModelSettings, Settings, SwarmSettings, load_catalogue
 from tests.browser.conftest import MODEL_SECONDS, Tab
 from tests.browser.inside import InsideApp, inside
 from tests.models import Shape, make_checkpoint

@@ -12,8 +12,8 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from playwright.sync_api import BrowserContext, expect
 
-from chat.backend import Backend
-from chat.limits import Caller, TooManyTurns
+from chat.live.limits import Caller, TooManyTurns
+from chat.models.backend import Backend
 from tests.browser.conftest import App, Tab
 from tests.browser.inside import inside
 from tests.chat.fakes import FakeClient, ready_backend

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import BrowserContext
 from playwright.sync_api import Error as PlaywrightError
 
-from chat.backend import Backend, Engine
-from chat.security import person_of
+from chat.access.guard import person_of
+from chat.models.backend import Backend, Engine
 from farmesh.core import SamplingParams
 from tests.browser.conftest import Tab
 from tests.browser.inside import InsideApp, inside, wait_until

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from chat.backend import Backend, Engine
-from chat.limits import Line, TurnRate
-from chat.session import Chat, ChatLimits
+from chat.live.chat import Chat, ChatLimits
+from chat.live.limits import Line, TurnRate
+from chat.models.backend import Backend, Engine
 from farmesh.core import (
     Event,
     FinishReason,

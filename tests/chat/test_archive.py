@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chat import archive as module
-from chat.archive import Archive, Kept
-from chat.conversation import Message
-from chat.likes import Likes
+from chat.conversation.tree import Message
+from chat.kept import archive as module
+from chat.kept.archive import Archive, Kept
+from chat.kept.likes import Likes
 from farmesh.core import SamplingParams
 from farmesh.errors import ConfigError
 

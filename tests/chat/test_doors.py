@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from chat import doors, link, state, ui_app
-from chat.settings import (
+from chat.models import doors
+from chat.serving import announce, application, state
+from chat.settings.layers import (
     AccessSettings,
     ChatSettings,
     Settings,
@@ -135,7 +136,7 @@ def test_a_key_in_clear_text_is_warned_of(address: str, warned: bool) -> None:
 
 
 def test_people_are_told_where_their_words_go() -> None:
-    said = ui_app.privacy(run("--gateway", "https://a.example:8443/x").swarm)
+    said = application.privacy(run("--gateway", "https://a.example:8443/x").swarm)
     assert "goes to the app at a.example:8443 and" in said
 
 
@@ -144,41 +145,41 @@ def test_people_are_told_where_their_words_go() -> None:
 
 def test_a_shared_link_asks_for_a_password() -> None:
     """Whoever guesses or is sent the link uses the machine behind it."""
-    locked = link.with_password(run("--share"))
+    locked = announce.with_password(run("--share"))
     assert locked.access.sign_in == "shared"
     made = locked.access.password.get_secret_value()
     assert re.fullmatch(r"([a-z2-9]{4}-){2}[a-z2-9]{4}", made)
-    assert link.with_password(run("--share")).access.password != locked.access.password
-    assert link.who_may_come_in(locked, made_up=True).endswith(f": {made}")
+    assert announce.with_password(run("--share")).access.password != locked.access.password
+    assert announce.who_may_come_in(locked, made_up=True).endswith(f": {made}")
 
 
 def test_an_own_password_or_none_is_respected() -> None:
     """A password that its owner set is printed, or replaced by another one."""
-    own = link.with_password(run("--share", environ={"FARMESH_CHAT_ACCESS_PASSWORD": "sesame"}))
+    own = announce.with_password(run("--share", environ={"FARMESH_CHAT_ACCESS_PASSWORD": "sesame"}))
     assert own.access.password.get_secret_value() == "sesame"
-    assert "sesame" not in link.who_may_come_in(own, made_up=False)
-    open_to_all = link.with_password(run("--share", "--no-password"))
+    assert "sesame" not in announce.who_may_come_in(own, made_up=False)
+    open_to_all = announce.with_password(run("--share", "--no-password"))
     assert open_to_all.access.sign_in == "off"
-    assert link.who_may_come_in(open_to_all, made_up=True).startswith("No password: whoever")
+    assert announce.who_may_come_in(open_to_all, made_up=True).startswith("No password: whoever")
     by_name = Settings(server=run("--share").server, access=AccessSettings(sign_in="huggingface"))
-    assert link.with_password(by_name) is by_name
-    assert link.with_password(run()) == run(), "without a link nothing changes"
+    assert announce.with_password(by_name) is by_name
+    assert announce.with_password(run()) == run(), "without a link nothing changes"
 
 
 def test_the_end_of_a_link_is_a_day_that_one_can_read() -> None:
-    said = link.until(datetime(2026, 11, 24, 8, 5, tzinfo=UTC))
+    said = announce.until(datetime(2026, 11, 24, 8, 5, tzinfo=UTC))
     assert said == "It ends with this app, at the latest on Tuesday, 01 December at 08:05."
 
 
 def test_the_address_for_the_network() -> None:
     """A code that leads everybody's phone to its own loopback."""
     server = run("--host", "192.0.2.9", "--port", "8000").server
-    assert link.in_the_network(server) == "http://192.0.2.9:8000"
+    assert announce.in_the_network(server) == "http://192.0.2.9:8000"
     six = server.model_copy(update={"host": "2001:db8::1", "root_path": "/chat"})
-    assert link.in_the_network(six) == "http://[2001:db8::1]:8000/chat"
+    assert announce.in_the_network(six) == "http://[2001:db8::1]:8000/chat"
     for near in ("127.0.0.1", "localhost", "::1"):
-        assert link.in_the_network(run("--host", near).server) is None
-    own = link.in_the_network(run("--host", "0.0.0.0").server)
+        assert announce.in_the_network(run("--host", near).server) is None
+    own = announce.in_the_network(run("--host", "0.0.0.0").server)
     assert own is None or not own.startswith(("http://127.", "http://0."))
 
 
@@ -187,12 +188,12 @@ async def test_no_link_is_a_sentence_with_the_local_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A traceback about a download, and no word on where the page is."""
-    from chat import ui_share
+    from chat.page import tunnel
 
     for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody answers
     with pytest.raises(ChatError) as caught:
-        await ui_share.share("127.0.0.1", 7860, "http://127.0.0.1:7860")
+        await tunnel.share("127.0.0.1", 7860, "http://127.0.0.1:7860")
     assert str(caught.value).startswith("No public link can be had at present")
     assert "The page is at http://127.0.0.1:7860 all the same." in str(caught.value)
 
@@ -208,12 +209,12 @@ class Screen(io.StringIO):
 
 def test_the_code_is_for_terminals_alone() -> None:
     """Half a page of blocks in a log file."""
-    drawn = link.code("http://192.0.2.9:8000", Screen())
+    drawn = announce.code("http://192.0.2.9:8000", Screen())
     lines = drawn.splitlines()
     assert len(lines) > 10
     assert "▄" in drawn
     assert max(map(len, lines)) < 80
-    assert link.code("http://192.0.2.9:8000", io.StringIO()) == ""
+    assert announce.code("http://192.0.2.9:8000", io.StringIO()) == ""
 
 
 # --- where things are kept ------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from chat import embedded
-from chat.embedded import (
+from chat.models.embedded import swarm as embedded
+from chat.models.embedded.swarm import (
     ChildState,
     EmbeddedSnapshot,
     EmbeddedSwarm,
@@ -28,7 +28,7 @@ from chat.embedded import (
     split_blocks,
     threads_per_node,
 )
-from chat.settings import PROJECT, ModelEntry, SwarmSettings
+from chat.settings.layers import PROJECT, ModelEntry, SwarmSettings
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
 from tests.hub import Hub

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from chat.backend import Backend, Engine
-from chat.limits import Line, TurnRate
-from chat.session import Chat, ChatLimits, Request
+from chat.live.chat import Chat, ChatLimits, Request
+from chat.live.limits import Line, TurnRate
+from chat.models.backend import Backend, Engine
 from farmesh.core import SamplingParams
 from tests.chat.test_session import say, settle, texts
 from tests.farmesh.harness import Swarm

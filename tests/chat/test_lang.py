@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chat.ui_lang import t, tables, translations
+from chat.page.labels import t, tables, translations
 
 
 def test_tables_have_the_same_texts_and_places() -> None:

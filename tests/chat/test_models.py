@@ -9,11 +9,11 @@ from typing import cast
 
 import pytest
 
-from chat.backend import Backend, Stage
-from chat.embedded import EmbeddedSwarm
-from chat.models import Models
-from chat.opening import join_command, opened
-from chat.settings import ModelEntry, ModelSettings, Settings, load_catalogue
+from chat.models.backend import Backend, Stage
+from chat.models.embedded.swarm import EmbeddedSwarm
+from chat.models.open_models import Models
+from chat.models.opening import join_command, opened
+from chat.settings.layers import ModelEntry, ModelSettings, Settings, load_catalogue
 from chat.words import ChatError
 from farmesh.errors import CheckpointError
 from tests.farmesh.harness import until

@@ -12,13 +12,13 @@ import gradio as gr
 import pytest
 from starlette.requests import HTTPConnection
 
-from chat import session
-from chat.limits import Caller
-from chat.security import CALLER, PERSON_COOKIE
-from chat.settings import ChatSettings
-from chat.store import ChatStore, new_id
-from chat.ui_page import MAX_STREAMS, Page, Parts
-from chat.ui_streams import STREAM, Streams
+from chat.access.guard import CALLER, PERSON_COOKIE
+from chat.live import chat as session
+from chat.live.limits import Caller
+from chat.live.store import ChatStore, new_id
+from chat.page.handlers import MAX_STREAMS, Page, Parts
+from chat.page.streams import STREAM, Streams
+from chat.settings.layers import ChatSettings
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.chat.test_session import ASK, until
 

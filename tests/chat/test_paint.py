@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from chat import controls, paint
-from chat.conversation import Entry, Message
-from chat.session import ChatView
-from chat.swarm_view import block_map, headline
+from chat.conversation import controls
+from chat.conversation.tree import Entry, Message
+from chat.live.chat import ChatView
+from chat.page import paint
+from chat.page.block_map import block_map, headline
 from chat.words import Notice, explain
 from farmesh.core import NodeInfo, NodeState, SamplingParams, Span, SwarmSnapshot
 from farmesh.errors import ContextOverflow, HopLost, InvalidSampling, MissingBlocks

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chat.conversation import Message
-from chat.prompt import PromptBuilder, fit
+from chat.conversation.prompt import PromptBuilder, fit
+from chat.conversation.tree import Message
 from chat.words import ChatError
 from farmesh.errors import ContextOverflow
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from chat.conversation import Conversation
-from chat.presenter import Phase
-from chat.session import Chat, ChatView, Request
+from chat.conversation.reply import Phase
+from chat.conversation.tree import Conversation
+from chat.live.chat import Chat, ChatView, Request
 from chat.words import ChatError, Forward
 from farmesh.core import SamplingParams, Span
 from farmesh.errors import ContextOverflow, MissingBlocks, RetriesExhausted, SessionClosed

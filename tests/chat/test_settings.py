@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.settings import (
+from chat.settings.layers import (
     DEFAULT_FILE,
     PROJECT,
     SPACE_FILE,

@@ -7,9 +7,9 @@ import contextlib
 
 import pytest
 
-from chat.limits import Caller, Line, LineFull, TooManyTurns, TurnRate
-from chat.settings import ChatSettings
-from chat.store import ChatStore, is_id, new_id
+from chat.live.limits import Caller, Line, LineFull, TooManyTurns, TurnRate
+from chat.live.store import ChatStore, is_id, new_id
+from chat.settings.layers import ChatSettings
 from chat.words import ChatError
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.chat.test_session import ASK, say, until

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from chat import ui, web
-from chat.security import PERSON_COOKIE, Guard, person_of
-from chat.session import Request
-from chat.settings import ChatSettings
-from chat.store import ChatStore, new_id
+from chat.access.guard import PERSON_COOKIE, Guard, person_of
+from chat.live.chat import Request
+from chat.live.store import ChatStore, new_id
+from chat.page import layout, web
+from chat.settings.layers import ChatSettings
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.chat.test_session import say
 
@@ -29,7 +29,7 @@ async def store() -> AsyncIterator[ChatStore]:
 async def http(store: ChatStore) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     web.add_routes(app, store)
-    ui.mount(app, store, ui.PageOptions("Fake"))
+    layout.mount(app, store, layout.PageOptions("Fake"))
     guard = Guard(app, head=web.HEAD, body=web.BODY)
     transport = httpx.ASGITransport(app=guard)
     async with httpx.AsyncClient(transport=transport, base_url=HOME) as client:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import farmesh.client
+import farmesh.client.client
 
 pytest.register_assert_rewrite("tests.farmesh.harness", "tests.farmesh.simulation")
 
@@ -22,7 +22,7 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _always_push(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hops push whenever ``use_push`` lets them, although carrying it over is as fast here."""
-    monkeypatch.setattr(farmesh.client, "_PUSH_SECONDS", -1e9)
+    monkeypatch.setattr(farmesh.client.client, "_PUSH_SECONDS", -1e9)
 
 
 @pytest.fixture(scope="session")

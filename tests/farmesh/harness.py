@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from farmesh.client import FarMeshClient
+from farmesh.client.client import FarMeshClient
+from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import (
     Event,
@@ -20,9 +21,8 @@ from farmesh.core import (
     Span,
     TokenGenerated,
 )
-from farmesh.inprocess import Faults, InProcessSwarm
+from farmesh.network.inprocess import Faults, InProcessSwarm
 from farmesh.node import FarNode
-from farmesh.session import InferenceSession
 
 PREFIX = "_test"
 

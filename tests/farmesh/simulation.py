@@ -23,17 +23,17 @@ from typing import Any
 import pytest
 import torch
 
-import farmesh.client
-import farmesh.model
+import farmesh.client.client
+import farmesh.client.head
 import farmesh.node.node
 import farmesh.node.scheduler
-from farmesh.checkpoint import Checkpoint
+from farmesh.checkpoint.reader import Checkpoint
+from farmesh.client.head import Stem
+from farmesh.client.session import InferenceSession
 from farmesh.core import Span, TokenGenerated
-from farmesh.inprocess import Faults
-from farmesh.model import Stem
+from farmesh.network.inprocess import Faults
 from farmesh.node.blocks import BlockStack
 from farmesh.node.threads import ThreadPlan
-from farmesh.session import InferenceSession
 from tests.farmesh.harness import Reply, Swarm, banned, greedy, service
 from tests.models import Oracle
 
@@ -140,13 +140,13 @@ def simulated_time() -> Iterator[None]:
         for name, module in list(sys.modules.items()):
             if name.startswith("farmesh.") and getattr(module, "time", None) is real_time:
                 patch.setattr(module, "time", _Clock("time"))
-        for owner in (farmesh.node.scheduler, farmesh.client):
+        for owner in (farmesh.node.scheduler, farmesh.client.client):
             patch.setattr(owner, "ThreadPoolExecutor", Inline)
         patch.setattr(farmesh.node.node, "Checkpoint", partial(_checkpoint, side="node"))
-        patch.setattr(farmesh.client, "Checkpoint", partial(_checkpoint, side="client"))
-        patch.setattr(farmesh.client, "Stem", _stem)
-        patch.setattr(farmesh.client, "_PUSH_SECONDS", -1e9)
-        for owner in (farmesh.node.scheduler, farmesh.model):
+        patch.setattr(farmesh.client.client, "Checkpoint", partial(_checkpoint, side="client"))
+        patch.setattr(farmesh.client.client, "Stem", _stem)
+        patch.setattr(farmesh.client.client, "_PUSH_SECONDS", -1e9)
+        for owner in (farmesh.node.scheduler, farmesh.client.head):
             patch.setattr(owner, "_INLINE_SECONDS", 0.0)  # computing takes simulated time
         patch.setattr(farmesh.node.node, "BlockStack", _stack)
         patch.setattr(farmesh.node.node, "measure_speed", lambda *_: speed)

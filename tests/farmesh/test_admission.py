@@ -11,7 +11,7 @@ import torch
 from farmesh.core import FinishReason, Span
 from farmesh.errors import MissingBlocks, ProtocolError, QuotaExceeded, SwarmBusy
 from farmesh.node.session import Account, NodeSession
-from farmesh.wire import CODE_BUSY, Step, StepMetadata
+from farmesh.wire.messages import CODE_BUSY, Step, StepMetadata
 from tests.farmesh.harness import generate, greedy, service, swarm_of, until
 from tests.farmesh.simulation import simulated
 

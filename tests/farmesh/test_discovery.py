@@ -9,9 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from farmesh import wire
 from farmesh.core import NodeInfo, NodeState, Span
-from farmesh.discovery import MAX_BLOCKS, Entry, decode_record, encode_record, merge_records
+from farmesh.network.directory import (
+    MAX_BLOCKS,
+    Entry,
+    decode_record,
+    encode_record,
+    merge_records,
+)
+from farmesh.wire import messages
 
 PEER = "QmPeer"
 
@@ -46,7 +52,7 @@ FULL = info(
 def test_a_record_survives_msgpack_and_comes_back(original: NodeInfo) -> None:
     """Prevents a value that the DHT cannot carry, and a key that is read back differently."""
     value = encode_record(original)
-    carried = wire.MSGPackSerializer.loads(wire.pack(value))
+    carried = messages.MSGPackSerializer.loads(messages.pack(value))
     assert decode_record(PEER, 3, carried) == original
 
 
@@ -61,7 +67,7 @@ def test_numbers_are_plain_and_of_the_right_type() -> None:
     assert (type(state), type(throughput)) == (int, float)
     assert type(extra["inference_rps"]) is float
     assert type(extra["cache_tokens_left"]) is int
-    wire.pack((state, throughput, extra))
+    messages.pack((state, throughput, extra))
 
 
 def decode(value: Any, block: int = 3) -> NodeInfo | None:
@@ -244,7 +250,7 @@ def test_a_node_is_read_once_however_many_blocks_it_serves(
         read.append(block)
         return decode_record(peer_id, block, value)
 
-    monkeypatch.setattr("farmesh.discovery.decode_record", counting)
+    monkeypatch.setattr("farmesh.network.directory.decode_record", counting)
     joining, online = Entry(value(2, 6, state=1), 0.0), Entry(value(2, 6, state=2), 0.0)
     (node,) = merge_records({2: {"a": joining}, **{b: {"a": online} for b in (3, 4, 5)}}, 8)
     assert (node.span, node.state) == (Span(2, 6), NodeState.ONLINE)

@@ -14,10 +14,10 @@ from farmesh import AutoDistributedModelForCausalLM
 from farmesh.config import BootstrapConfig, NodeConfig
 from farmesh.constants import PUBLIC_INITIAL_PEERS
 from farmesh.core import Span
-from farmesh.distributed import _LOOP
 from farmesh.errors import ContextOverflow, SessionClosed
+from farmesh.network.libp2p import Bootstrap, check_address
 from farmesh.node import FarNode
-from farmesh.p2p import Bootstrap, check_address
+from farmesh.upstream.model import _LOOP
 from tests.models import Oracle
 
 PROMPT = [5, 17, 99, 3, 250]

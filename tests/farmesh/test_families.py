@@ -15,11 +15,11 @@ import torch
 import transformers as tf
 from transformers import AutoModelForCausalLM
 
-from farmesh.checkpoint import Checkpoint, resolve_device
-from farmesh.client import FarMeshClient
+from farmesh.checkpoint.families import supported_models
+from farmesh.checkpoint.reader import Checkpoint, resolve_device
+from farmesh.client.client import FarMeshClient
+from farmesh.client.session import InferenceSession
 from farmesh.errors import CheckpointError, UnsupportedModel
-from farmesh.families import supported_models
-from farmesh.session import InferenceSession
 from tests.farmesh.harness import generate, greedy, swarm_of
 
 VOCABULARY = 320
@@ -241,7 +241,7 @@ def test_other_architectures_are_refused_by_name(tmp_path: Path, model_type: str
 )
 def test_prefixes_are_upstreams(model_type: str, name: str, prefix: str) -> None:
     """Bug prevented: our nodes announce a model under a key where nobody looks for it."""
-    from farmesh.families import family_of
+    from farmesh.checkpoint.families import family_of
 
     assert family_of({"model_type": model_type}).dht_prefix(name) == prefix
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from farmesh.client import FarMeshClient
+from farmesh.client.client import FarMeshClient
+from farmesh.client.session import InferenceSession
 from farmesh.core import (
     Rerouted,
     RouteFound,
@@ -21,10 +22,9 @@ from farmesh.core import (
     WaitingForBlocks,
 )
 from farmesh.errors import MissingBlocks, RemoteError, RetriesExhausted, SwarmBusy
-from farmesh.inprocess import Faults
-from farmesh.session import InferenceSession
-from farmesh.transport import PeerStream
-from farmesh.wire import Step, StepReply
+from farmesh.network.inprocess import Faults
+from farmesh.network.transport import PeerStream
+from farmesh.wire.messages import Step, StepReply
 from tests.farmesh.harness import (
     Reply,
     Swarm,

@@ -13,23 +13,23 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-import farmesh.hub
+import farmesh.hub.source
 import farmesh.node.node
 from farmesh import AutoDistributedModelForCausalLM
-from farmesh.checkpoint import Checkpoint
-from farmesh.client import FarMeshClient
+from farmesh.checkpoint.reader import Checkpoint
+from farmesh.client.client import FarMeshClient
 from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import NodeState, Span
-from farmesh.distributed import _LOOP
 from farmesh.errors import (
     CheckpointError,
     CheckpointGated,
     CheckpointNotFound,
     HubUnreachable,
 )
-from farmesh.hub import FetchBar, fetch_tokenizer, is_remote
-from farmesh.inprocess import InProcessSwarm
+from farmesh.hub.source import FetchBar, fetch_tokenizer, is_remote
+from farmesh.network.inprocess import InProcessSwarm
 from farmesh.node import FarNode
+from farmesh.upstream.model import _LOOP
 from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy, until
 from tests.hub import Hub
 from tests.models import Oracle
@@ -322,6 +322,6 @@ def test_the_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert lines[0] == "Fetching: 0 % (0 of 10 MB)"
     assert lines[-1] == "Fetching: 100 % (10 of 10 MB)"
     assert len(lines) < 20
-    monkeypatch.setattr(farmesh.hub.sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(farmesh.hub.source.sys.stderr, "isatty", lambda: True)
     FetchBar()(10_000_000, 10_000_000)
     assert capsys.readouterr().err == f"\rFetching {'█' * 30} 10 of 10 MB \n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from farmesh.linear import PackedLinear, pack_linears, packed_linear
+from farmesh.checkpoint.linear import PackedLinear, pack_linears, packed_linear
 from farmesh.node import threads
 from farmesh.node.threads import ROWS, ThreadPlan, choices, plan_threads
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from farmesh.checkpoint import Checkpoint
+from farmesh.checkpoint.reader import Checkpoint
 from farmesh.core import TokenGenerated
 from farmesh.errors import CheckpointError, ConfigError, MissingBlocks, RemoteError
 from farmesh.node.lora import open_adapters

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmesh import multiplex
 from farmesh.errors import ProtocolError, StreamBroken
-from farmesh.multiplex import ABORT, ERROR, MESSAGE, PART, Channel, SharedConnection
+from farmesh.network import shared
+from farmesh.network.shared import ABORT, ERROR, MESSAGE, PART, Channel, SharedConnection
 from tests.farmesh.harness import until
 
 
@@ -171,7 +171,7 @@ async def test_a_channel_nobody_answered_retires_the_connection() -> None:
 
 async def test_a_flood_costs_one_channel_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents a peer from filling a node's memory with messages that nobody reads yet."""
-    monkeypatch.setattr(multiplex, "_MAX_WAITING", 10)
+    monkeypatch.setattr(shared, "_MAX_WAITING", 10)
     async with connected() as pair:
         (flooding, _), (near, far) = await pair.channel(), await pair.channel()
         for _ in range(50):
@@ -185,10 +185,10 @@ async def test_a_flood_costs_one_channel_only(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "data",
     [
-        multiplex._HEADER.pack(1, 9, 0),
-        multiplex._HEADER.pack(1, MESSAGE, 2**31),
-        b"".join(multiplex._HEADER.pack(1, PART, 1000) + bytes(1000) for _ in range(20)),
-        b"".join(multiplex._HEADER.pack(n, MESSAGE, 0) for n in range(1, 20)),
+        shared._HEADER.pack(1, 9, 0),
+        shared._HEADER.pack(1, MESSAGE, 2**31),
+        b"".join(shared._HEADER.pack(1, PART, 1000) + bytes(1000) for _ in range(20)),
+        b"".join(shared._HEADER.pack(n, MESSAGE, 0) for n in range(1, 20)),
     ],
     ids=["unknown kind", "long fragment", "endless message", "too many channels"],
 )
@@ -196,8 +196,8 @@ async def test_a_stranger_cannot_break_the_bounds(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prevents one peer from taking a node's memory before a session is even open."""
-    monkeypatch.setattr(multiplex, "MAX_STREAM_BYTES", 10_000)
-    monkeypatch.setattr(multiplex, "_MAX_CHANNELS", 10)
+    monkeypatch.setattr(shared, "MAX_STREAM_BYTES", 10_000)
+    monkeypatch.setattr(shared, "_MAX_CHANNELS", 10)
     async with connected() as pair:
         pair.client._writer.write(data)
         with pytest.raises(ProtocolError):
@@ -255,7 +255,7 @@ async def test_what_nobody_reads_is_bounded_and_counted(monkeypatch: pytest.Monk
         await until(lambda: pair.node.held == 5000)
         assert await far.read() == (MESSAGE, b"x" * 5000)
         assert pair.node.held == 0
-        monkeypatch.setattr(multiplex, "MAX_STREAM_BYTES", 10_000)
+        monkeypatch.setattr(shared, "MAX_STREAM_BYTES", 10_000)
         for _ in range(3):
             await near.write(MESSAGE, b"x" * 5000)
         with pytest.raises(ProtocolError):

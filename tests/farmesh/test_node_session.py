@@ -10,7 +10,7 @@ import torch
 from farmesh.core import Span
 from farmesh.errors import ProtocolError, RemoteError
 from farmesh.node.session import NodeSession
-from farmesh.wire import CODE_EVICTED, Step, StepMetadata
+from farmesh.wire.messages import CODE_EVICTED, Step, StepMetadata
 
 
 def session_at(position: int) -> NodeSession:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from farmesh.pings import choose_pings
+from farmesh.planning.pings import choose_pings
 
 MANY = [f"p{number:03d}" for number in range(200)]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from farmesh.checkpoint import Checkpoint
+from farmesh.checkpoint.reader import Checkpoint
 from farmesh.config import NodeConfig
 from farmesh.errors import ConfigError, UnsupportedModel
 from farmesh.node import FarNode

@@ -18,13 +18,13 @@ from hivemind.p2p import P2P, P2PContext, P2PDaemonError, P2PHandlerError, PeerI
 from hivemind.proto import dht_pb2
 
 import farmesh.node.node
-from farmesh import p2p, reachability
 from farmesh.config import BootstrapConfig, NodeConfig, Relay
 from farmesh.core import Span
 from farmesh.errors import ConfigError, RemoteError
+from farmesh.network import libp2p, reachability
+from farmesh.network.libp2p import Bootstrap, Peer, peer_id_of
+from farmesh.network.reachability import RPC_CHECK, ReachabilityCheck, ask
 from farmesh.node import FarNode
-from farmesh.p2p import Bootstrap, Peer, peer_id_of
-from farmesh.reachability import RPC_CHECK, ReachabilityCheck, ask
 from tests.farmesh.harness import until
 
 BOOT = "/ip4/203.0.113.7/tcp/443/p2p/QmPgiDQKDHEJm7z6ruw2Sbb1jg1oCmSs86cRmtHB7L2PgJ"
@@ -91,8 +91,8 @@ async def test_a_relay_that_stays_away(
     monkeypatch: pytest.MonkeyPatch, bootstrap_answers: bool
 ) -> None:
     """Prevents an hour out of reach after a relay's restart, and restarts while all is down."""
-    monkeypatch.setattr(p2p, "_RELAY_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(p2p, "_RELAY_LOST_SECONDS", 0.05)
+    monkeypatch.setattr(libp2p, "_RELAY_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(libp2p, "_RELAY_LOST_SECONDS", 0.05)
     peer, daemon = Peer(initial_peers=(BOOT,), relay=Relay.ALWAYS), Daemon()
     asked = asyncio.Event()
 

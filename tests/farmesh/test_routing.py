@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farmesh import routing
 from farmesh.core import Hop, NodeInfo, NodeState, Route, Span, SwarmSnapshot
 from farmesh.errors import MissingBlocks
-from farmesh.routing import RouteHints, RouteTable, find_route
+from farmesh.planning import routing
+from farmesh.planning.routing import RouteHints, RouteTable, find_route
 from tests.farmesh.test_core import node
 
 

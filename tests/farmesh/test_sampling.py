@@ -20,9 +20,9 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
+from farmesh.client.sampling import SamplingRow, choose_tokens, token_logprobs, uniform
 from farmesh.core import SamplingParams
 from farmesh.errors import InvalidSampling
-from farmesh.sampling import SamplingRow, choose_tokens, token_logprobs, uniform
 
 VOCAB = 24
 

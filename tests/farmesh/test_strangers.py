@@ -13,9 +13,9 @@ import torch
 from hivemind.p2p import PeerID
 
 from farmesh.errors import ProtocolError, RemoteError
-from farmesh.multiplex import MESSAGE
-from farmesh.p2p import LibP2PNodeStream, OwnStream, StreamQuota, serve_stream
-from farmesh.wire import Step, StepMetadata, chain_uid, encode_step
+from farmesh.network.libp2p import LibP2PNodeStream, OwnStream, StreamQuota, serve_stream
+from farmesh.network.shared import MESSAGE
+from farmesh.wire.messages import Step, StepMetadata, chain_uid, encode_step
 from tests.farmesh.harness import PREFIX, generate, greedy, service, swarm_of
 from tests.farmesh.test_multiplex import Pair, connected
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from farmesh.__main__ import command_line, node_config
 from farmesh.cli import run_dht, run_server
+from farmesh.cli.main import command_line, node_config
 from farmesh.config import NodeConfig
 from farmesh.constants import PUBLIC_INITIAL_PEERS
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from farmesh.client import FarMeshClient
+from farmesh.client.client import FarMeshClient
+from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig
 from farmesh.core import FinishReason, PrefillProgress, TokenGenerated, WaitingForCache
 from farmesh.errors import ContextOverflow
-from farmesh.session import InferenceSession
 from tests.farmesh.harness import Reply, generate, generate_until, greedy, until
 from tests.interop.processes import PREFIX, MixedSwarm, PetalsNode, mixed_swarm
 from tests.models import Oracle

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 
-from farmesh.client import FarMeshClient
+from farmesh.client.client import FarMeshClient
 from farmesh.config import ClientConfig
 from farmesh.core import SamplingParams, TokenGenerated
 

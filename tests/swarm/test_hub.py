@@ -12,10 +12,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from chat.backend import Backend, Stage
-from chat.embedded import EmbeddedSwarm
-from chat.opening import opened
-from chat.settings import ModelEntry, Settings, SwarmSettings
+from chat.models.backend import Backend, Stage
+from chat.models.embedded.swarm import EmbeddedSwarm
+from chat.models.opening import opened
+from chat.settings.layers import ModelEntry, Settings, SwarmSettings
 from farmesh.core import SamplingParams, TokenGenerated
 from tests.farmesh.test_lora import make_adapter
 from tests.hub import Hub

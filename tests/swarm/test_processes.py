@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from farmesh.client import FarMeshClient
+from farmesh.client.client import FarMeshClient
+from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import SamplingParams, Span, TokenGenerated
 from farmesh.node import FarNode
-from farmesh.session import InferenceSession
 from tests.farmesh.harness import Reply, generate, greedy, service, until
 from tests.models import Oracle
 from tests.swarm.processes import PREFIX, Peer, Processes, processes, wait_until_gone

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from chat import settings
 from chat.accounts import command_line as accounts_command_line
-from farmesh.__main__ import command_line as engine_command_line
+from chat.settings import layers
+from farmesh.cli.main import command_line as engine_command_line
 from training import facts
 from training.evaluate import Speaker
 from training.sampling import Sampling
@@ -43,7 +43,7 @@ def helps() -> dict[str, str]:
     engine = engine_command_line()
     accounts = accounts_command_line()
     return {
-        "app.py": settings.command_line().format_help(),
+        "app.py": layers.command_line().format_help(),
         "farmesh": engine.format_help(),
         "accounts": accounts.format_help(),
         **{
@@ -59,17 +59,19 @@ ALL_FLAGS = set().union(*(flags_of(text) for text in HELPS.values()))
 MAKE_TARGETS = set(re.findall(r"(?m)^([a-z]+):.*##", (ROOT / "Makefile").read_text("utf-8")))
 SETTINGS = tomllib.loads((ROOT / "configs/default.toml").read_text("utf-8"))
 VARIABLES = {
-    f"{settings.PREFIX}{section}_{key}".upper() for section in SETTINGS for key in SETTINGS[section]
+    f"{layers.PREFIX}{section}_{key}".upper() for section in SETTINGS for key in SETTINGS[section]
 }
 PATHS = {  # of the app, beside its endpoints
     path
-    for source in ("chat/api_mesh.py", "docs/api.md")
+    for source in ("chat/api/mesh.py", "docs/api.md")
     for path in re.findall(r"(?<=[\"`0-9])/[a-z_/]+", (ROOT / source).read_text("utf-8"))
 }
 SETTING_NAMES = {key for section in SETTINGS.values() for key in section}
 ENDPOINTS = {
     f"/{name}"
-    for name in re.findall(r'api_name="(\w+)"', (ROOT / "chat/ui_api.py").read_text("utf-8"))
+    for name in re.findall(
+        r'api_name="(\w+)"', (ROOT / "chat/page/endpoints.py").read_text("utf-8")
+    )
 }
 
 
@@ -101,7 +103,7 @@ def _wrong_with(quoted: str) -> str | None:
     words = [SAMPLES.get(word, word) for word in shlex.split(quoted)]
     match words:
         case ["python", "app.py", *rest]:
-            return _refused(settings.command_line(), rest)
+            return _refused(layers.command_line(), rest)
         case ["python", "-m", "farmesh", *rest]:
             return _refused(engine_command_line(), rest)
         case ["python", "-m", "chat.accounts", *rest]:
@@ -110,7 +112,7 @@ def _wrong_with(quoted: str) -> str | None:
             return None if target in MAKE_TARGETS else "no such target"
         case [flag, *_] if flag.startswith("--"):
             return None if flag in ALL_FLAGS else "no such flag"
-        case [name] if name in ENDPOINTS | SETTING_NAMES | VARIABLES | {"/v1", settings.PREFIX}:
+        case [name] if name in ENDPOINTS | SETTING_NAMES | VARIABLES | {"/v1", layers.PREFIX}:
             return None
         case [name] if name.endswith(".toml"):
             return None if (ROOT / name).is_file() else "no such file"
@@ -168,7 +170,7 @@ def test_facts_are_those_of_the_app() -> None:
         assert set(flags) <= flags_of(HELPS[command])
     assert set(facts.MAKE_TARGETS) <= MAKE_TARGETS
     assert (SETTINGS["server"]["port"], SETTINGS["swarm"]["nodes"]) == (facts.PORT, facts.NODES)
-    assert settings.PREFIX == facts.ENV_PREFIX
+    assert layers.PREFIX == facts.ENV_PREFIX
     assert {facts.API_NAME, facts.API_NEW_CHAT} <= ENDPOINTS
     config = json.loads((GUIDE / "config.json").read_text("utf-8"))
     assert config["num_hidden_layers"] == facts.BLOCKS
@@ -177,10 +179,10 @@ def test_facts_are_those_of_the_app() -> None:
 
 # Names of things in the page that answers mention, and where the page gets them from.
 PAGE_WORDS = {
-    "chat/ui.py": ("Longest reply", "Stop at", "System prompt", "New chat", "Continue", "Save",
-                   "Forget", "Stop", "Dark or light"),
-    "chat/controls.py": ("Precise", "Balanced", "Lively", "Neutral", "Model's own"),
-    "chat/assets/chats.js": ("Temporary", "Import", "Export Markdown", "Export JSON", "Rename",
+    "chat/page/layout.py": ("Longest reply", "Stop at", "System prompt", "New chat", "Continue",
+                   "Save", "Forget", "Stop", "Dark or light"),
+    "chat/conversation/controls.py": ("Precise", "Balanced", "Lively", "Neutral", "Model's own"),
+    "chat/page/assets/chats.js": ("Temporary", "Import", "Export Markdown", "Export JSON", "Rename",
                              "Search chats"),
 }  # fmt: skip
 

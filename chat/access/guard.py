@@ -1,0 +1,383 @@
+"""What every answer of the server carries, and what is refused before it reaches Gradio.
+
+Model output is data. The page's sanitiser is one line of defence; the Content-Security-Policy
+here is the second: even if markup slips through, no script runs, no form is sent and nothing is
+loaded from elsewhere. Plain ASGI, because Starlette's BaseHTTPMiddleware hides disconnects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import re
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat.access.gate import OPEN, PROBES, Gate, Identity
+from chat.live.limits import Caller
+from chat.live.store import is_id, new_id
+from chat.settings.layers import AccessSettings, ServerSettings
+
+PERSON_COOKIE = "farmesh_person"
+COOKIE_DAYS = 365
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+# What the Guard says of a request to those behind it, in its scope.
+CALLER = "farmesh.caller"
+NAME = "farmesh.name"
+
+MAX_BODY = 4_500_000  # bytes; a whole conversation that a browser brings back fits
+BODY_SECONDS = 30.0  # for a request's body to arrive
+
+# What Gradio can do and this page never asks for: files, uploads, requests to elsewhere, tools for
+# developers. Most holes of its past were here.
+CLOSED = (
+    *(
+        f"/gradio_api/{name}"
+        for name in (
+            *("component_server", "custom_component", "deep_link", "dev", "file", "profiling"),
+            *("process_recording", "proxy", "run-history", "runs", "stream", "token", "upload"),
+            *("undo-vibe-edit", "user", "vibe-code", "vibe-edit", "vibe-starter-queries"),
+        )
+    ),
+    *("/login/", "/logout", "/monitoring", "/custom_component", "/file", "/proxy", "/upload"),
+    *("/docs", "/openapi.json", "/redoc"),
+)
+
+# Pages of these sites may show the app in a frame when it runs as a Space.
+SPACE_PARENTS = "https://huggingface.co https://*.hf.space"
+
+_SCRIPT = re.compile(rb"<script(?=[\s>])")
+_MANIFEST = b'<link rel="manifest" href="/manifest.json" />'  # Gradio's; ours is in the head
+_CARDS = re.compile(rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*/>')  # Gradio's own
+
+
+def policy(nonce: str, *, embedded: bool) -> str:
+    """The Content-Security-Policy of the page."""
+    parents = f"'self' {SPACE_PARENTS}" if embedded else "'self'"
+    rules = {
+        "default-src": "'self'",
+        "script-src": f"'self' 'nonce-{nonce}'",
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "media-src": "'self' data: blob:",
+        "connect-src": "'self'",
+        "worker-src": "'self' blob:",
+        "frame-src": "'none'",
+        "object-src": "'none'",
+        "base-uri": "'self'",
+        "form-action": "'self'",
+        "frame-ancestors": parents,
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def person_of(cookie_header: str | None) -> str:
+    """The person a request comes from; empty when it brings no valid cookie."""
+    if not cookie_header:
+        return ""
+    try:
+        value = SimpleCookie(cookie_header).get(PERSON_COOKIE)
+    except CookieError:
+        return ""
+    return value.value if value and is_id(value.value) else ""
+
+
+def caller_of(connection: HTTPConnection | None) -> Caller:
+    """Who a request comes from, as the Guard found it."""
+    caller = connection.scope.get(CALLER) if connection is not None else None
+    if not isinstance(caller, Caller):
+        raise RuntimeError("a request that did not pass the Guard")
+    return caller
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The names that the app may be called by: a foreign page can point others at it."""
+
+    names: frozenset[str] = frozenset()
+    suffixes: tuple[str, ...] = ()
+    addresses: bool = False  # any IP address: nobody can point one at another machine
+    any: bool = False
+
+    def allow(self, host: str) -> bool:
+        """``host`` as in the header, with its port."""
+        name = _name(host).lower().rstrip(".")
+        if self.any or name in self.names or name.endswith(self.suffixes or ("\n",)):
+            return True
+        return self.addresses and _is_address(name)
+
+
+def hosts_of(server: ServerSettings, environ: Mapping[str, str] = os.environ) -> Hosts:
+    """What the settings mean; without a word from the operator, only this machine's own names."""
+    if "*" in server.allowed_hosts or (not server.allowed_hosts and "SPACE_ID" in environ):
+        return Hosts(any=True)  # a Space's names are its proxy's affair
+    names = LOOPBACK | {name.lower() for name in server.allowed_hosts}
+    suffixes = (".gradio.live",) if server.share else ()
+    if server.host in LOOPBACK or server.allowed_hosts:
+        return Hosts(names, suffixes)
+    own = socket.gethostname().lower()
+    return Hosts(names | {own, f"{own}.local"}, suffixes, addresses=True)
+
+
+class Guard:
+    """Checks requests, adds headers, and prepares the one HTML page.
+
+    Args:
+        hosts: names the app may be called by.
+        gate: who may come in, and how they are known behind it.
+        proxies: whether a proxy's X-Forwarded-Host is to be believed.
+        embedded: the page may be shown in a frame of Hugging Face's site.
+        root_path: where a proxy serves the page.
+        head, body: HTML to add to the page; every script in it gets the page's nonce.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        gate: Gate | None = None,
+        hosts: Hosts | None = None,
+        proxies: bool = False,
+        embedded: bool = False,
+        root_path: str = "",
+        head: str = "",
+        body: str = "",
+    ) -> None:
+        self.app = app
+        self._gate = gate or Gate(AccessSettings())
+        self._hosts = hosts or Hosts(LOOPBACK)
+        self._proxies = proxies
+        self._embedded = embedded
+        self._root_path = root_path
+        self._head = head.encode()
+        self._body = body.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:  # nothing here speaks WebSocket
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        identity = self._gate.identify(headers)
+        scope = self._known(scope, headers, identity)
+        answer = _Answer(self, scope, Headers(scope=scope), send)
+        body = _Body(receive)
+        if (refusal := self._refusal(scope, headers, identity)) is not None:
+            await refusal(scope, receive, answer)
+            return
+        try:
+            await self.app(scope, body, answer)
+        except BodyRefused as refused:
+            if answer.begun:
+                raise
+            refusal = _sentence(scope, refused.status_code, refused.detail)
+            await refusal(scope, receive, answer)
+
+    @property
+    def signing_in(self) -> bool:
+        return self._gate.signing_in
+
+    def _refusal(self, scope: Scope, headers: Headers, who: Identity | None) -> Response | None:
+        """What is answered instead of the app, if anything."""
+        path, method = scope["path"], scope["method"]
+        # Probes ask by address, which allowed_hosts need not list, and are told nothing of worth.
+        if path not in PROBES and (sentence := self._foreign(method, headers)):
+            return _sentence(scope, 403, sentence)
+        if (length := headers.get("content-length", "0")) and _number(length) > MAX_BODY:
+            return _sentence(scope, 413, "This request is too large.")
+        if not self._gate.lets_in(path, who):
+            return self._stranger(scope, headers)
+        if path.startswith(CLOSED) and path not in OPEN:
+            return _sentence(scope, 404, "Not here.")
+        return None
+
+    def _foreign(self, method: str, headers: Headers) -> str:
+        """What to say to a request that another site had a browser send; empty for all others."""
+        called = [headers.get("host", "")]
+        if self._proxies and (forwarded := headers.get("x-forwarded-host")):
+            called.append(forwarded.split(",")[-1].strip())
+        if not all(map(self._hosts.allow, called)):
+            return "This app is not known by that name; server.allowed_hosts lists its names."
+        origin = headers.get("origin")
+        reading = method in ("GET", "HEAD", "OPTIONS")
+        if not reading and origin and urlsplit(origin).netloc not in called:
+            return "Requests from other sites are not answered."
+        visiting = reading and headers.get("sec-fetch-mode") == "navigate"
+        if headers.get("sec-fetch-site") == "cross-site" and not visiting:
+            return "Requests from other sites are not answered."
+        return ""
+
+    def _stranger(self, scope: Scope, headers: Headers) -> Response:
+        """To the page for signing in, or a plain no for everything that is not a page."""
+        path = scope["path"]
+        wants_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        if self._gate.signing_in and wants_page:
+            query = f"?next={quote(path)}" if path != "/" else ""
+            return RedirectResponse(f"{self._root_path}/farmesh/login{query}", status_code=303)
+        sentence = "Sign in first." if self._gate.signing_in else "A key is needed here."
+        response = _sentence(scope, 401, sentence)
+        response.headers["www-authenticate"] = "Bearer"
+        return response
+
+    def _known(self, scope: Scope, headers: Headers, identity: Identity | None) -> Scope:
+        """The request as those behind the gate see it: who asks is ours to say, not theirs."""
+        cookie = person_of(headers.get("cookie"))
+        caller = self._gate.caller_of(scope, headers, identity, cookie)
+        known = {**scope, CALLER: caller, NAME: identity.name if identity else ""}
+        if identity is not None:
+            kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+            own = (b"cookie", f"{PERSON_COOKIE}={identity.person}".encode())
+            known["headers"] = [*kept, own]
+        return known
+
+    def cookie(self, person: str, *, secure: bool) -> str:
+        """The Set-Cookie value for a person."""
+        # Inside a frame of another site only a partitioned cookie comes back at all.
+        where = "SameSite=None; Partitioned" if self._embedded and secure else "SameSite=Lax"
+        age = COOKIE_DAYS * 24 * 3600
+        flags = f"Path=/; Max-Age={age}; HttpOnly; {where}"
+        return f"{PERSON_COOKIE}={person}; {flags}" + ("; Secure" if secure else "")
+
+    def page(self, html: bytes, nonce: str) -> bytes:
+        """Gradio's page with our head and body in it and a nonce on every script."""
+        if b"<gradio-app" not in html:
+            return html
+        html = _CARDS.sub(b"", html).replace(_MANIFEST, b"")
+        html = html.replace(b"</head>", self._head + b"</head>", 1)
+        html = html.replace(b"<gradio-app", self._body + b"<gradio-app", 1)
+        return _SCRIPT.sub(b'<script nonce="' + nonce.encode() + b'"', html)
+
+
+class BodyRefused(HTTPException):
+    """A request's body is too large or too slow; FastAPI passes it on as it is."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(status, sentence, {"connection": "close"})
+
+
+class _Body:
+    """A request's body within limits; afterwards, whether the client is still there."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._size = 0
+        self._whole = False
+        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+
+    async def __call__(self) -> Message:
+        """
+        Raises:
+            BodyRefused: too large, or not here in time.
+        """
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyRefused(408, "This request took too long to arrive.") from None
+        self._size += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._size > MAX_BODY:
+            raise BodyRefused(413, "This request is too large.")
+        return message
+
+
+class _Answer:
+    """Rewrites one response on its way out."""
+
+    def __init__(self, guard: Guard, scope: Scope, headers: Headers, send: Send) -> None:
+        self._guard, self._send = guard, send
+        self._nonce = secrets.token_urlsafe(16)
+        self._person = person_of(headers.get("cookie"))
+        forwarded = headers.get("x-forwarded-proto", scope.get("scheme", "http"))
+        self._secure = forwarded.split(",")[0].strip() == "https"
+        self._ours = scope["path"].startswith("/farmesh/")
+        self.begun = False
+        self._start: Message | None = None  # held back while the page is collected
+        self._html = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            is_page = headers.get("content-type", "").startswith("text/html")
+            self._add(headers, is_page)
+            if is_page:
+                self._start = message
+                return
+        elif message["type"] == "http.response.body" and self._start is not None:
+            self._html += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            start, self._start = self._start, None
+            html = self._guard.page(self._html, self._nonce)
+            MutableHeaders(scope=start)["content-length"] = str(len(html))
+            await self._send(start)
+            message = {"type": "http.response.body", "body": html}
+        await self._send(message)
+
+    def _add(self, headers: MutableHeaders, is_page: bool) -> None:
+        for name in [name for name in headers if name.startswith("access-control-")]:
+            del headers[name]  # Gradio invites other sites to read its answers
+        headers["x-content-type-options"] = "nosniff"
+        headers["referrer-policy"] = "same-origin"  # with none at all, forms have no Origin either
+        headers["cross-origin-opener-policy"] = "same-origin"
+        headers["cross-origin-resource-policy"] = "same-origin"
+        if self._secure:
+            headers["strict-transport-security"] = "max-age=31536000"
+        headers["permissions-policy"] = "camera=(), geolocation=(), microphone=()"
+        headers["content-security-policy"] = policy(self._nonce, embedded=self._guard._embedded)
+        if self._ours:  # asked for again each time: a new version must not meet an old script
+            headers["cache-control"] = "no-cache"
+        if is_page:
+            headers["cache-control"] = "no-store"
+            if not self._person and not self._guard.signing_in:
+                headers.append("set-cookie", self._guard.cookie(new_id(), secure=self._secure))
+
+
+def _sentence(scope: Scope, status: int, sentence: str) -> Response:
+    """A refusal, for programs in the shape that they know."""
+    # What was not read of a body cannot be told from the next request.
+    closing = {"connection": "close"} if status in (408, 413) else None
+    if scope["path"].startswith("/v1/"):
+        kind = "authentication_error" if status == 401 else "invalid_request_error"
+        code = "invalid_api_key" if status == 401 else None
+        error = {"message": sentence, "type": kind, "param": None, "code": code}
+        return JSONResponse({"error": error}, status_code=status, headers=closing)
+    return PlainTextResponse(sentence, status_code=status, headers=closing)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() and len(text) < 20 else MAX_BODY + 1
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _name(host: str) -> str:
+    """``[::1]:7860`` and ``localhost:7860`` without the port."""
+    return host if host.endswith("]") else host.rpartition(":")[0] or host

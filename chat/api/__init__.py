@@ -1,0 +1,1 @@
+"""What programs ask for: OpenAI's protocol, the control room, metrics."""

@@ -1,0 +1,1 @@
+"""OpenAI's protocol on the app's own server."""

@@ -1,0 +1,1 @@
+"""A conversation as plain values: its tree, its token ids, a running reply, the controls."""

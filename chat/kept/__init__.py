@@ -1,0 +1,1 @@
+"""What outlives the app: conversations of people who sign in, and likes."""

@@ -1,0 +1,1 @@
+"""The models that are open: their swarm or gateway, tokenizer, client, and what they took."""

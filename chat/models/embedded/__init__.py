@@ -1,0 +1,1 @@
+"""The private swarm on loopback that the app starts by itself."""

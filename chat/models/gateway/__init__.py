@@ -1,0 +1,1 @@
+"""Another FarMesh Chat in a swarm's place, asked over HTTP."""

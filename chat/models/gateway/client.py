@@ -1,0 +1,347 @@
+"""Another FarMesh Chat in a swarm's place: its ``/v1`` makes the tokens, ``/mesh`` tells the rest.
+
+To the chats :class:`GatewayClient` is what ``farmesh.FarMeshClient`` is: token ids in, events out.
+A session sends the whole list of ids every time; the app there finds the inference session that it
+has kept for it, so only what is new is computed (``docs/decisions``: the gateway).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from array import array
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from chat.api.openai.requests import ID_NAME
+from chat.models.gateway.http import GatewayHttp, strange
+from chat.protocol import events as api_events
+from chat.protocol.mesh import MeshStatus, NodeStatus, SwarmStatus, TokenizerFiles
+from chat.words import GatewayFailure
+from farmesh.core import (
+    Event,
+    FinishReason,
+    GenerationFinished,
+    GenerationStats,
+    NodeInfo,
+    NodeState,
+    PrefillProgress,
+    Rerouted,
+    Route,
+    RouteFound,
+    SamplingParams,
+    SwarmSnapshot,
+    TokenGenerated,
+    TokenLogprobs,
+)
+from farmesh.errors import ContextOverflow, SessionClosed
+
+LOOK_SECONDS = 5.0  # between looks at the other app's swarm
+
+
+class GatewayClient:
+    """One model of another app; an ``async with`` scope.
+
+    What the chats need of it: :class:`chat.models.backend.Client`.
+    """
+
+    def __init__(
+        self,
+        http: GatewayHttp,
+        model_id: str,
+        described: TokenizerFiles,
+        vocabulary: int,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """
+        Args:
+            vocabulary: tokens that the tokenizer knows; others are refused.
+            told: is given what is wrong over there, empty when nothing is.
+        """
+        self.http, self.model_id, self.vocabulary = http, model_id, vocabulary
+        self.max_context = described.context
+        self.eos_token_ids = frozenset(described.end_of_sequence)
+        self._told = told
+        self._snapshot = SwarmSnapshot(model_id, 0)
+        self._looking: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<GatewayClient {self.http.name} {self.model_id}>"
+
+    @property
+    def snapshot(self) -> SwarmSnapshot:
+        """The other app's swarm, as it last told."""
+        return self._snapshot
+
+    def session(self) -> GatewaySession:
+        return GatewaySession(self)
+
+    async def __aenter__(self) -> GatewayClient:
+        await self.look()
+        self._looking = asyncio.create_task(self._keep_looking(), name="look at the gateway")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Ask for the swarm once."""
+        try:
+            status = await self.http.get("/mesh/status?sessions=false", MeshStatus)
+            for swarm in status.swarms:
+                if swarm.model == self.model_id:
+                    self._snapshot = snapshot_of(swarm)
+            own = status.model == self.model_id  # what it says of itself is about its first model
+            self._told("" if status.ready or not own else status.status[:200])
+        except GatewayFailure as failure:
+            self._snapshot = SwarmSnapshot(self._snapshot.prefix, self._snapshot.num_blocks)
+            self._told(failure.short)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+
+class GatewaySession:
+    """One chat's token ids; the inference session that holds their caches is over there."""
+
+    def __init__(self, client: GatewayClient) -> None:
+        self._client = client
+        # The app over there keeps sessions apart by it: no chat's caches serve another chat.
+        self._salt = secrets.token_hex(16)
+        self._ids = array("q")
+        self._closed = False
+        self.route: Route | None = None
+
+    def __repr__(self) -> str:
+        return f"<GatewaySession {len(self._ids)} tokens at {self._client.http.name}>"
+
+    @property
+    def position(self) -> int:
+        """Tokens that were said or heard so far; the other app holds at most so many."""
+        return len(self._ids)
+
+    async def close(self) -> None:
+        """Nothing is sent: the other app gives an idle session back by itself."""
+        self._closed = True
+        self._ids = array("q")
+
+    async def generate(
+        self, token_ids: Sequence[int], sampling: SamplingParams
+    ) -> AsyncGenerator[Event, None]:
+        """As ``farmesh.InferenceSession.generate``; closing it ends the work over there.
+
+        Raises:
+            ContextOverflow, SessionClosed: nothing was sent.
+            GatewayFailure: the other app does not answer, refuses, or broke off.
+        """
+        if self._closed:
+            raise SessionClosed("This session was closed.")
+        if len(token_ids) >= self._client.max_context:
+            raise ContextOverflow(len(token_ids) + 1, self._client.max_context)
+        seed = sampling.seed if sampling.seed is not None else random.getrandbits(63)
+        body = body_of(self._client.model_id, token_ids, sampling, seed, self._salt)
+        self._ids = array("q", token_ids)
+        reply = _Reply(self._client, len(token_ids), sampling, seed, self.route)
+        try:
+            async with aclosing(self._client.http.stream("/v1/completions", body)) as chunks:
+                async for chunk in chunks:
+                    for event in reply.take(chunk):
+                        if isinstance(event, TokenGenerated):
+                            self._ids.append(event.token_id)
+                        self.route = reply.route
+                        yield event
+        except GatewayFailure as failure:
+            if failure.code != "context_length_exceeded":
+                raise
+            raise ContextOverflow(len(token_ids) + 1, self._client.max_context) from failure
+        yield reply.finished()
+
+
+def body_of(
+    model_id: str, token_ids: Sequence[int], sampling: SamplingParams, seed: int, salt: str
+) -> dict[str, Any]:
+    """The request: everything is said, so that no default of the other app's model counts.
+
+    Stop strings are not: text is this side's affair, and a reply that reaches one is closed.
+    """
+    return {
+        "model": model_id,
+        "prompt": list(token_ids),
+        "stream": True,
+        "max_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "typical_p": sampling.typical_p,
+        "repetition_penalty": sampling.repetition_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "no_repeat_ngram_size": sampling.no_repeat_ngram_size,
+        "seed": seed,
+        "stop": [],
+        "stop_token_ids": list(sampling.stop_token_ids),
+        "ignore_eos": sampling.ignore_eos,
+        "logprobs": sampling.logprobs,
+        "cache_salt": salt,
+        "return_token_ids": True,
+        "return_tokens_as_token_ids": True,
+        "return_events": True,
+    }
+
+
+# --- what comes back ----------------------------------------------------------------------------
+
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Logprobs(BaseModel):
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+
+
+class _Choice(BaseModel):
+    token_ids: list[TokenId] | None = None
+    logprobs: _Logprobs | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(BaseModel):
+    choices: list[_Choice]
+    farmesh: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class _Reply:
+    """One reply in the making: chunks in, events out."""
+
+    client: GatewayClient
+    prompt_tokens: int
+    sampling: SamplingParams
+    seed: int
+    route: Route | None
+    generated: int = 0
+    reused: int | None = None
+    reroutes: int = 0
+    reason: str | None = None
+    started: float = field(default_factory=time.perf_counter)
+    first_at: float | None = None
+
+    def take(self, data: dict[str, Any]) -> list[Event]:
+        """
+        Raises:
+            GatewayFailure: this is not what a FarMesh Chat of our version sends.
+        """
+        try:
+            chunk = _Chunk.model_validate(data)
+            if chunk.farmesh is not None:
+                return [self._note(api_events.from_data(chunk.farmesh))]
+            return [event for choice in chunk.choices for event in self._tokens(choice)]
+        except ValueError as error:  # pydantic's errors are ones
+            raise strange(self.client.http.name) from error
+
+    def finished(self) -> GenerationFinished:
+        """
+        Raises:
+            GatewayFailure: the stream ended before the reply did.
+        """
+        if self.reason is None:
+            raise self.client.http.broke_off()
+        reason = FinishReason.END_OF_SEQUENCE
+        if self.reason == "length":
+            limited = self.generated >= self.sampling.max_new_tokens
+            reason = FinishReason.MAX_NEW_TOKENS if limited else FinishReason.CONTEXT_FULL
+        now = time.perf_counter()
+        stats = GenerationStats(
+            prompt_tokens=self.prompt_tokens,
+            reused_tokens=self.prompt_tokens - 1 if self.reused is None else self.reused,
+            generated_tokens=self.generated,
+            ttft=(self.first_at or now) - self.started,
+            duration=now - self.started,
+            hops=len(self.route) if self.route else 0,
+            reroutes=self.reroutes,
+            seed=self.seed,
+        )
+        return GenerationFinished(reason, stats)
+
+    def _note(self, event: Event) -> Event:
+        match event:
+            case RouteFound(route) | Rerouted(_, _, route):
+                self.route = route
+                self.reroutes += isinstance(event, Rerouted)
+            case PrefillProgress(reused=reused):
+                self.reused = reused if self.reused is None else self.reused
+            case _:
+                pass
+        return event
+
+    def _tokens(self, choice: _Choice) -> list[Event]:
+        if choice.token_ids is None:
+            raise ValueError("no token ids")
+        told = _logprobs(choice)
+        events: list[Event] = []
+        for token_id, logprobs in zip(choice.token_ids, told, strict=True):
+            if token_id >= self.client.vocabulary:
+                raise ValueError("a token that this model does not have")
+            if self.first_at is None:
+                self.first_at = time.perf_counter()
+            position = self.prompt_tokens + self.generated
+            events.append(TokenGenerated(token_id, position, self.generated, logprobs))
+            self.generated += 1
+        self.reason = choice.finish_reason or self.reason
+        return events
+
+
+def _logprobs(choice: _Choice) -> list[TokenLogprobs | None]:
+    """
+    Raises:
+        ValueError: a token is not told by its id.
+    """
+    if choice.logprobs is None:
+        return [None] * len(choice.token_ids or ())
+    return [
+        TokenLogprobs(
+            chosen, tuple((int(name.removeprefix(ID_NAME)), value) for name, value in top.items())
+        )
+        for chosen, top in zip(
+            choice.logprobs.token_logprobs, choice.logprobs.top_logprobs, strict=True
+        )
+    ]
+
+
+def snapshot_of(swarm: SwarmStatus) -> SwarmSnapshot:
+    """The other app's swarm as this app draws its own; round trips are from there."""
+    nodes = tuple(filter(None, map(_node, swarm.nodes)))
+    rtts = {node.peer_id: node.rtt_seconds for node in swarm.nodes if node.rtt_seconds is not None}
+    return SwarmSnapshot(swarm.prefix, min(swarm.num_blocks, 10_000), nodes, rtts)
+
+
+def _node(node: NodeStatus) -> NodeInfo | None:
+    try:
+        span, state = node.blocks.span, NodeState[node.state.upper()]
+    except (ValueError, KeyError):
+        return None
+    per_second, left = node.decode_tokens_per_second, node.cache_tokens_left
+    return NodeInfo(
+        peer_id=node.peer_id,
+        span=span,
+        state=state,
+        throughput=node.throughput,
+        public_name=node.name or None,
+        version=node.version,
+        inference_rps=per_second * len(span) if per_second else None,
+        adapters=tuple(node.adapters),
+        torch_dtype=node.dtype,
+        quant_type=node.quantisation,
+        cache_tokens_left=2 * left * len(span) if left is not None else None,
+    )

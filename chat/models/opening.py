@@ -1,0 +1,213 @@
+"""Opening a model: its swarm (an own one, or the one to join), its tokenizer, its client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import shlex
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chat.models import doors
+from chat.models.backend import Backend, Engine, Stage
+from chat.models.embedded.swarm import ChildState, EmbeddedSwarm, is_loopback
+from chat.models.gateway.opening import open_gateway
+from chat.settings.layers import PROJECT, ModelEntry, Settings
+from farmesh import ClientConfig
+from farmesh.errors import CheckpointError
+from farmesh.hub.source import fetch_tokenizer, is_remote
+
+# How far opening is, by what has been done; nodes load while the tokenizer does.
+NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
+NODES_FETCHING = 0.85  # a model on the hub: the nodes are waited for, for minutes perhaps
+AGAIN_SECONDS = 5.0  # after which another app that could not be reached is asked again
+
+
+@asynccontextmanager
+async def opened(
+    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+) -> AsyncIterator[None]:
+    """Open the model in the background; leaving the scope closes everything in reverse order."""
+    task = asyncio.create_task(_keep_open(backend, settings, model, swarm), name="open model")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_open(
+    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+) -> None:
+    while True:
+        async with AsyncExitStack() as stack:
+
+            async def open_engine(backend: Backend, stack: AsyncExitStack = stack) -> Engine:
+                if settings.swarm.mode == "gateway":
+                    return await open_gateway(backend, settings.swarm, model, stack)
+                return await _open(backend, settings, model, swarm, stack)
+
+            await backend.start(open_engine)
+            if backend.stage is Stage.READY:
+                await asyncio.get_running_loop().create_future()  # until cancelled
+        if not backend.retrying:
+            return  # whoever asks for this model again opens it anew, with nodes of its own
+        await asyncio.sleep(AGAIN_SECONDS)  # the other app may be there later
+
+
+async def _open(
+    backend: Backend,
+    settings: Settings,
+    model: ModelEntry,
+    swarm: EmbeddedSwarm | None,
+    stack: AsyncExitStack,
+) -> Engine:
+    if swarm is not None:
+        backend.status = "Starting the nodes on this machine"
+        backend.progress = NODES_STARTING
+        await stack.enter_async_context(swarm)
+        reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
+        stack.callback(reporter.cancel)
+    # Both import torch or transformers, which takes seconds: never on the event loop. One after the
+    # other: transformers' lazy imports fail when two threads make them for the first time.
+    tokenizer = await asyncio.to_thread(_load_tokenizer, model)
+    remote = is_remote(model.checkpoint_path)
+    backend.progress = TOKENIZER_LOADED
+    client_class = await asyncio.to_thread(_client_class)
+    peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
+    backend.status, backend.progress = "Joining the swarm", JOINING
+    config = ClientConfig(
+        checkpoint=model.checkpoint_path,
+        revision=model.revision,
+        active_adapter=str(model.adapter_path) if model.adapter_path else None,
+        initial_peers=peers,
+        dht_prefix=model.dht_prefix,
+    )
+    if swarm is not None:  # an own node that was lost is being started again right now
+        config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)
+    client = await asyncio.to_thread(client_class, config, progress=_fetching(backend))
+    await stack.enter_async_context(client)
+    if swarm is not None and remote:
+        await _nodes_up(backend, swarm)
+    backend.where = "on this machine" if swarm is not None else "in the swarm that was joined"
+    if swarm is None and doors.on_a_space():
+        watching = asyncio.create_task(doors.watch_ports(backend, client), name="watch ports")
+        stack.callback(watching.cancel)
+    where = swarm.announced if swarm is not None else peers
+    backend.join = join_command(
+        model.checkpoint, client.prefix, where, revision=model.revision, adapter=model.adapter
+    )
+    template = model.chat_template.read_text("utf-8") if model.chat_template else None
+    await asyncio.to_thread(settle)
+    return Engine(client, tokenizer, min(model.context, client.max_context), template)
+
+
+def _fetching(backend: Backend) -> Callable[[int, int], None]:
+    """Shows in the page how much of the app's own part of the model has come from the hub."""
+
+    def report(done: int, total: int) -> None:
+        share = done / max(1, total)
+        backend.status = f"Fetching the model: {100 * share:.0f} %"
+        backend.progress = JOINING + (NODES_FETCHING - JOINING) * share
+
+    return report
+
+
+async def _nodes_up(backend: Backend, swarm: EmbeddedSwarm) -> None:
+    """Wait for nodes that fetch their blocks, which takes longer than any message should wait.
+
+    Raises:
+        CheckpointError: a node was given up.
+    """
+    async for snapshot in swarm.changes():
+        if snapshot.failed:
+            child = snapshot.failed[0]
+            raise CheckpointError(f"{child.name} could not be started: {child.detail}")
+        if snapshot.is_up:
+            return
+        backend.status = f"Fetching the model: {100 * snapshot.fetched:.0f} %"
+        backend.progress = NODES_FETCHING + (1.0 - NODES_FETCHING) * 0.99 * snapshot.fetched
+
+
+async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
+    """Say in the page what is wrong with a node of our own."""
+    async for snapshot in swarm.changes():
+        backend.trouble = next(
+            (
+                f"{child.name} is being started again"
+                if child.state is not ChildState.FAILED
+                else f"{child.name} could not be started: {child.detail}"
+                for child in snapshot.children
+                if child.state in (ChildState.RESTARTING, ChildState.FAILED)
+                or (child.state is ChildState.STARTING and child.restarts)
+            ),
+            "",
+        )
+
+
+def settle() -> None:
+    """Keep what is loaded for good out of garbage collections, each of which stalls all streams."""
+    gc.unfreeze()  # of a model that was closed
+    gc.collect()
+    gc.freeze()
+
+
+def _client_class() -> Any:
+    return importlib.import_module("farmesh").FarMeshClient
+
+
+def _load_tokenizer(model: ModelEntry) -> Any:
+    """
+    Raises:
+        CheckpointError: the checkpoint has no usable tokenizer or chat template.
+    """
+    transformers = importlib.import_module("transformers")
+    try:
+        folder = fetch_tokenizer(model.checkpoint_path, revision=model.revision)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{model.name} has no usable tokenizer in {model.checkpoint}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+    if not (model.chat_template or getattr(tokenizer, "chat_template", None)):
+        raise CheckpointError(
+            f"{model.name} has no chat template; name one with chat_template in the catalogue."
+        )
+    return tokenizer
+
+
+def join_command(
+    checkpoint: str,
+    prefix: str,
+    peers: Sequence[str],
+    *,
+    revision: str | None = None,
+    adapter: str | None = None,
+) -> str:
+    """What to run in the project's folder to add a node, with all that the node must be told.
+
+    The model's name in the swarm is always given: elsewhere its folder may be called differently.
+    """
+    words = [python(), "-m", "farmesh", "serve", checkpoint, "--prefix", prefix]
+    words += ["--revision", revision] if revision else []
+    words += ["--adapters", adapter] if adapter else []
+    words += ["--peers", *peers]
+    if not all(map(is_loopback, peers)):
+        words += ["--host", "0.0.0.0"]  # others must reach the new node too
+    return shlex.join(words)
+
+
+def python() -> str:
+    """How a person calls this Python from the project's folder."""
+    ours = Path(sys.prefix)
+    if not ours.is_relative_to(PROJECT):
+        return "python"
+    return str((ours / "bin" / "python").relative_to(PROJECT))

@@ -1,0 +1,1 @@
+"""What two FarMesh Chats say to one another, as checked JSON."""

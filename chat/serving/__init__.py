@@ -1,0 +1,1 @@
+"""The app as one process: put together, listening, announced, ended."""

@@ -1,0 +1,1 @@
+"""Settings and the model catalogue: frozen values from a file, the environment and flags."""

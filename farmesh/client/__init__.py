@@ -1,0 +1,1 @@
+"""The client's side: token ids in, typed events out."""

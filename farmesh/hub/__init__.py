@@ -1,0 +1,1 @@
+"""Where a checkpoint's files come from: a folder, or the Hugging Face hub."""

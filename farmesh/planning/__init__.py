@@ -1,0 +1,1 @@
+"""Decisions as pure functions: routes, placement, whom to measure."""

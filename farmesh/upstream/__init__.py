@@ -1,0 +1,1 @@
+"""Upstream's public API over this engine."""

@@ -1,0 +1,1 @@
+"""Upstream's RPC messages and tensors, every length checked before use."""
