@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chat.serving import logs
-from chat.settings.layers import Catalogue, Settings, settings_from_command_line
+from chat.settings.catalogue import Catalogue
+from chat.settings.command_line import settings_from_command_line
+from chat.settings.schema import Settings
 from farmesh.errors import FarMeshError
 
 if TYPE_CHECKING:

@@ -41,11 +41,11 @@ from benchmarks.synthetic import (
     true_seconds,
 )
 from farmesh.core import NodeState, Span, SwarmSnapshot
-from farmesh.network.directory import Entry, encode_record, merge_records
+from farmesh.network.records import Entry, encode_record, merge_records
 from farmesh.planning.pings import choose_pings
 from farmesh.planning.placement import better_span, block_throughputs
 from farmesh.planning.routing import DEFAULT_RTT, RouteHints, RouteTable
-from farmesh.wire.messages import pack
+from farmesh.wire.packing import pack
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "docs" / "scaling.md"
@@ -175,9 +175,10 @@ def _milliseconds(act: Callable[[], object], times: int) -> float:
 async def chat_kilobytes() -> float:
     """Memory of one idle chat in the real store: 20 messages of 300 characters."""
     from chat.conversation.tree import Conversation
-    from chat.live.store import ChatStore, new_id
+    from chat.ids import new_id
+    from chat.live.store import ChatStore
     from chat.models.backend import Backend
-    from chat.settings.layers import ChatSettings
+    from chat.settings.schema import ChatSettings
 
     async with ChatStore(Backend("none"), ChatSettings(max_chats=CHATS)) as store:
         tracemalloc.start()

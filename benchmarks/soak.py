@@ -33,10 +33,10 @@ from typing import Any
 
 import httpx
 
-from chat.access.guard import PERSON_COOKIE
+from chat.access.callers import PERSON_COOKIE
 from chat.conversation.prompt import PromptBuilder
 from chat.conversation.tree import Message
-from chat.live.store import new_id
+from chat.ids import new_id
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "guide"

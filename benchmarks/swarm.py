@@ -16,9 +16,10 @@ from pathlib import Path
 
 from benchmarks.machine import process_tree
 from farmesh import ClientConfig, FarMeshClient, FarNode, InferenceSession, NodeConfig, Span
-from farmesh.core import Rerouted, SamplingParams, TokenGenerated
 from farmesh.errors import FarMeshError
+from farmesh.events import Rerouted, TokenGenerated
 from farmesh.network.inprocess import Faults, InProcessSwarm
+from farmesh.params import SamplingParams
 
 _READY_SECONDS = 60.0
 

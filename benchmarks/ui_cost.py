@@ -43,17 +43,16 @@ import httpx
 from fastapi import FastAPI
 
 from benchmarks.machine import describe
-from farmesh.core import (
+from farmesh.core import Route, SwarmSnapshot
+from farmesh.events import (
     Event,
     FinishReason,
     GenerationFinished,
     GenerationStats,
     PrefillProgress,
-    Route,
-    SamplingParams,
-    SwarmSnapshot,
     TokenGenerated,
 )
+from farmesh.params import SamplingParams
 
 Kind = Literal["steady", "real"]
 
@@ -143,7 +142,8 @@ async def real() -> AsyncIterator[Any]:
     from chat.models.backend import Backend
     from chat.models.embedded.swarm import EmbeddedSwarm
     from chat.models.opening import opened
-    from chat.settings.layers import ModelSettings, Settings, SwarmSettings, load_catalogue
+    from chat.settings.catalogue import load_catalogue
+    from chat.settings.schema import ModelSettings, Settings, SwarmSettings
 
     model = load_catalogue(ModelSettings().catalogue)["guide"]
     with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +192,7 @@ async def serve(kind: Kind, port: int) -> None:
     import uvicorn
 
     from chat.live.store import ChatStore
-    from chat.settings.layers import ChatSettings
+    from chat.settings.schema import ChatSettings
 
     async with (
         steady() if kind == "steady" else real() as backend,

@@ -6,13 +6,10 @@ traceback, no path, no address.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
-from farmesh.core import FinishReason, GenerationStats, SamplingParams, Span
+from chat.errors import ChatError, Forward, GatewayFailure, Notice
+from farmesh.core import Span
 from farmesh.errors import (
     ContextOverflow,
-    FarMeshError,
     InvalidSampling,
     MissingBlocks,
     RetriesExhausted,
@@ -21,50 +18,8 @@ from farmesh.errors import (
     SwarmError,
     SwarmUnreachable,
 )
-
-
-class ChatError(FarMeshError):
-    """Something that a person asked for cannot be done; the text is the sentence they read."""
-
-
-class Forward(Enum):
-    """What a person can do next."""
-
-    RETRY = "retry"  # ask for the same reply again
-    EDIT = "edit"  # change the message or a setting first
-    WAIT = "wait"  # nothing but time helps
-
-
-class GatewayFailure(SwarmError):
-    """Another FarMesh Chat, in whose swarm the replies are made, cannot or will not.
-
-    Args:
-        text: the sentence that people read.
-        short: the same for the line that says how the swarm is.
-        code: what the other app calls it, if anything.
-        retry_after: seconds until it wants to be asked again.
-    """
-
-    def __init__(
-        self,
-        text: str,
-        *,
-        short: str = "",
-        forward: Forward = Forward.RETRY,
-        code: str = "",
-        retry_after: int = 2,
-    ) -> None:
-        super().__init__(text)
-        self.short = short or text
-        self.forward, self.code, self.retry_after = forward, code, retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One sentence above the message box."""
-
-    text: str
-    forward: Forward = Forward.RETRY
+from farmesh.events import FinishReason, GenerationStats
+from farmesh.params import SamplingParams
 
 
 def explain(error: BaseException) -> Notice:

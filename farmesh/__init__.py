@@ -12,28 +12,23 @@ if TYPE_CHECKING:
     from farmesh.client.client import FarMeshClient
     from farmesh.client.session import InferenceSession
     from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
-    from farmesh.core import (
+    from farmesh.core import Hop, NodeInfo, NodeState, Route, Span, SwarmSnapshot
+    from farmesh.errors import FarMeshError
+    from farmesh.events import (
         Event,
         FinishReason,
         GenerationFinished,
         GenerationStats,
-        Hop,
-        NodeInfo,
-        NodeState,
         PrefillProgress,
         Rerouted,
-        Route,
         RouteFound,
-        SamplingParams,
-        Span,
-        SwarmSnapshot,
         TokenGenerated,
         WaitingForBlocks,
         WaitingForCache,
     )
-    from farmesh.errors import FarMeshError
-    from farmesh.network.libp2p import Bootstrap
+    from farmesh.network.peer import Bootstrap
     from farmesh.node import FarNode
+    from farmesh.params import SamplingParams
     from farmesh.upstream.model import AutoDistributedModelForCausalLM
 
 _HOMES = {

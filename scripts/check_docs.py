@@ -30,7 +30,8 @@ from chat.api.openai.requests import ChatCompletionRequest, CompletionRequest
 from chat.live.store import ChatStore
 from chat.models.backend import Backend
 from chat.models.ledger import Ledger
-from chat.settings import layers
+from chat.settings import command_line
+from chat.settings.schema import ChatSettings, Settings
 from farmesh.cli import main as cli
 from scripts.documents import MADE, PROJECT, anchors, blocks, documents
 
@@ -53,8 +54,8 @@ def _toml(value: Any) -> str:
 
 
 def _sections() -> Iterator[tuple[str, Any, Any]]:
-    defaults = layers.Settings()
-    for name, field in layers.Settings.model_fields.items():
+    defaults = Settings()
+    for name, field in Settings.model_fields.items():
         yield name, field.annotation, getattr(defaults, name)
 
 
@@ -154,7 +155,7 @@ async def _gradio_info() -> Any:
     from chat.page import layout  # here: Gradio takes seconds, which other blocks need not wait for
 
     app = FastAPI()
-    store = ChatStore(Backend("none"), layers.ChatSettings())
+    store = ChatStore(Backend("none"), ChatSettings())
     layout.mount(app, store, layout.PageOptions("none"))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -164,7 +165,7 @@ async def _gradio_info() -> Any:
 def metrics_table() -> str:
     rows = ["| metric | kind | meaning |", "|---|---|---|"]
     metrics = Metrics()
-    metrics.read(ChatStore(Backend("none"), layers.ChatSettings()), Ledger())
+    metrics.read(ChatStore(Backend("none"), ChatSettings()), Ledger())
     for family in metrics.registry.collect():
         if not family.name.startswith("farmesh"):
             continue  # of the process and of Python, as prometheus_client always gives them
@@ -180,7 +181,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "make help": make_help,
     "chat.accounts --help": accounts_help,
-    "app --help": lambda: _help(layers.command_line()),
+    "app --help": lambda: _help(command_line.command_line()),
     **{
         f"farmesh {name} --help": lambda name=name: _help(cli.subparser(name))
         for name in cli.COMMANDS
@@ -232,14 +233,14 @@ def _missing_from_tree() -> Iterator[str]:
             folder = Path(name) if name.endswith("/") else Path()
 
 
-def _unnamed_modules() -> Iterator[str]:
-    """docs/architecture.md says what every module holds."""
-    text = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
-    named = {name.rstrip("/") for name in re.findall(r"`([\w/]+)`", text)}
+def _unnamed_rooms() -> Iterator[str]:
+    """docs/architecture.md says what every room holds."""
+    named = set(re.findall(r"`([\w/.]+)`", (PROJECT / "docs/architecture.md").read_text("utf-8")))
     for folder in ("chat", "farmesh"):
-        for path in sorted((PROJECT / folder).glob("[a-z]*.py")):
-            if path.stem not in named:
-                yield f"docs/architecture.md does not name {path.relative_to(PROJECT)}"
+        for path in sorted((PROJECT / folder).iterdir()):
+            room = path.relative_to(PROJECT).as_posix() + ("/" if path.is_dir() else "")
+            if path.name[0].isalpha() and room not in named:
+                yield f"docs/architecture.md does not name {room}"
 
 
 def _unlisteddocuments() -> Iterator[str]:
@@ -262,7 +263,7 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
         else:
             wrong.append(f"{path.relative_to(PROJECT)} differs from what the code makes of it")
-    wrong += [*_broken_links(), *_missing_from_tree(), *_unnamed_modules(), *_unlisteddocuments()]
+    wrong += [*_broken_links(), *_missing_from_tree(), *_unnamed_rooms(), *_unlisteddocuments()]
     for line in wrong:
         print(line, file=sys.stderr)
     if any("differs" in line for line in wrong):

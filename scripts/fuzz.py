@@ -44,35 +44,24 @@ if "--atheris" in sys.argv:  # it counts the branches of what is imported under 
 
 from farmesh.core import NodeInfo, NodeState, Span
 from farmesh.errors import ProtocolError, RemoteError, StreamBroken
-from farmesh.network.directory import (
-    BoundedRecords,
-    decode_record,
-    encode_record,
-    entries_of,
-    merge_records,
-)
-from farmesh.network.libp2p import OwnStream, parse_message
+from farmesh.network.bounds import BoundedRecords
+from farmesh.network.frames import OwnStream, parse_message
 from farmesh.network.reachability import asked_about
+from farmesh.network.records import decode_record, encode_record, entries_of, merge_records
 from farmesh.network.shared import Channel, SharedConnection
+from farmesh.wire.failures import error_text, length_limit, parse_error
 from farmesh.wire.messages import (
-    NextServer,
     Step,
-    StepMetadata,
     StepReply,
-    chain_uid,
     decode_reply,
     decode_step,
-    decode_tensor,
     encode_reply,
     encode_step,
-    encode_tensor,
-    error_text,
-    length_limit,
-    pack,
-    parse_chain,
-    parse_error,
-    unpack_map,
 )
+from farmesh.wire.metadata import NextServer, StepMetadata
+from farmesh.wire.packing import pack, unpack_map
+from farmesh.wire.tensors import decode_tensor, encode_tensor
+from farmesh.wire.uids import chain_uid, parse_chain
 
 MAX_ELEMENTS = 4096
 SLOW_SECONDS = 1.0

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
+from chat.access.accounts import AccountFile, hash_password, write
 from chat.access.gate import Gate
-from chat.accounts import AccountFile, hash_password, write
-from chat.settings.layers import AccessSettings, Layer, load_settings
+from chat.settings.layers import Layer, load_settings
+from chat.settings.schema import AccessSettings
 from tests.hub import serving
 from tests.machines.compose import dockerfile, interpolated, services
 from tests.test_cli import PEER

@@ -20,9 +20,9 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from chat.accounts import AccountFile, Accounts, key_of
+from chat.access.accounts import AccountFile, Accounts, key_of
 from chat.live.limits import Caller
-from chat.settings.layers import AccessSettings
+from chat.settings.schema import AccessSettings
 from farmesh.errors import ConfigError
 
 SESSION_COOKIE = "farmesh_session"

@@ -7,39 +7,23 @@ loaded from elsewhere. Plain ASGI, because Starlette's BaseHTTPMiddleware hides 
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import os
-import re
 import secrets
-import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chat.access.answer import CARDS, MANIFEST, SCRIPT, number, policy, refused
+from chat.access.bodies import MAX_BODY, BodyRefused, BoundedBody
+from chat.access.callers import CALLER, NAME, PERSON_COOKIE, person_of
 from chat.access.gate import OPEN, PROBES, Gate, Identity
-from chat.live.limits import Caller
-from chat.live.store import is_id, new_id
-from chat.settings.layers import AccessSettings, ServerSettings
+from chat.access.hosts import Hosts
+from chat.ids import new_id
+from chat.places import LOOPBACK
+from chat.settings.schema import AccessSettings
 
-PERSON_COOKIE = "farmesh_person"
 COOKIE_DAYS = 365
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
-
-# What the Guard says of a request to those behind it, in its scope.
-CALLER = "farmesh.caller"
-NAME = "farmesh.name"
-
-MAX_BODY = 4_500_000  # bytes; a whole conversation that a browser brings back fits
-BODY_SECONDS = 30.0  # for a request's body to arrive
 
 # What Gradio can do and this page never asks for: files, uploads, requests to elsewhere, tools for
 # developers. Most holes of its past were here.
@@ -55,82 +39,6 @@ CLOSED = (
     *("/login/", "/logout", "/monitoring", "/custom_component", "/file", "/proxy", "/upload"),
     *("/docs", "/openapi.json", "/redoc"),
 )
-
-# Pages of these sites may show the app in a frame when it runs as a Space.
-SPACE_PARENTS = "https://huggingface.co https://*.hf.space"
-
-_SCRIPT = re.compile(rb"<script(?=[\s>])")
-_MANIFEST = b'<link rel="manifest" href="/manifest.json" />'  # Gradio's; ours is in the head
-_CARDS = re.compile(rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*/>')  # Gradio's own
-
-
-def policy(nonce: str, *, embedded: bool) -> str:
-    """The Content-Security-Policy of the page."""
-    parents = f"'self' {SPACE_PARENTS}" if embedded else "'self'"
-    rules = {
-        "default-src": "'self'",
-        "script-src": f"'self' 'nonce-{nonce}'",
-        "style-src": "'self' 'unsafe-inline'",
-        "img-src": "'self' data: blob:",
-        "font-src": "'self' data:",
-        "media-src": "'self' data: blob:",
-        "connect-src": "'self'",
-        "worker-src": "'self' blob:",
-        "frame-src": "'none'",
-        "object-src": "'none'",
-        "base-uri": "'self'",
-        "form-action": "'self'",
-        "frame-ancestors": parents,
-    }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
-
-
-def person_of(cookie_header: str | None) -> str:
-    """The person a request comes from; empty when it brings no valid cookie."""
-    if not cookie_header:
-        return ""
-    try:
-        value = SimpleCookie(cookie_header).get(PERSON_COOKIE)
-    except CookieError:
-        return ""
-    return value.value if value and is_id(value.value) else ""
-
-
-def caller_of(connection: HTTPConnection | None) -> Caller:
-    """Who a request comes from, as the Guard found it."""
-    caller = connection.scope.get(CALLER) if connection is not None else None
-    if not isinstance(caller, Caller):
-        raise RuntimeError("a request that did not pass the Guard")
-    return caller
-
-
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """The names that the app may be called by: a foreign page can point others at it."""
-
-    names: frozenset[str] = frozenset()
-    suffixes: tuple[str, ...] = ()
-    addresses: bool = False  # any IP address: nobody can point one at another machine
-    any: bool = False
-
-    def allow(self, host: str) -> bool:
-        """``host`` as in the header, with its port."""
-        name = _name(host).lower().rstrip(".")
-        if self.any or name in self.names or name.endswith(self.suffixes or ("\n",)):
-            return True
-        return self.addresses and _is_address(name)
-
-
-def hosts_of(server: ServerSettings, environ: Mapping[str, str] = os.environ) -> Hosts:
-    """What the settings mean; without a word from the operator, only this machine's own names."""
-    if "*" in server.allowed_hosts or (not server.allowed_hosts and "SPACE_ID" in environ):
-        return Hosts(any=True)  # a Space's names are its proxy's affair
-    names = LOOPBACK | {name.lower() for name in server.allowed_hosts}
-    suffixes = (".gradio.live",) if server.share else ()
-    if server.host in LOOPBACK or server.allowed_hosts:
-        return Hosts(names, suffixes)
-    own = socket.gethostname().lower()
-    return Hosts(names | {own, f"{own}.local"}, suffixes, addresses=True)
 
 
 class Guard:
@@ -178,17 +86,17 @@ class Guard:
         headers = Headers(scope=scope)
         identity = self._gate.identify(headers)
         scope = self._known(scope, headers, identity)
-        answer = _Answer(self, scope, Headers(scope=scope), send)
-        body = _Body(receive)
+        answer = Answer(self, scope, Headers(scope=scope), send)
+        body = BoundedBody(receive)
         if (refusal := self._refusal(scope, headers, identity)) is not None:
             await refusal(scope, receive, answer)
             return
         try:
             await self.app(scope, body, answer)
-        except BodyRefused as refused:
+        except BodyRefused as body_refused:
             if answer.begun:
                 raise
-            refusal = _sentence(scope, refused.status_code, refused.detail)
+            refusal = refused(scope, body_refused.status_code, body_refused.detail)
             await refusal(scope, receive, answer)
 
     @property
@@ -200,13 +108,13 @@ class Guard:
         path, method = scope["path"], scope["method"]
         # Probes ask by address, which allowed_hosts need not list, and are told nothing of worth.
         if path not in PROBES and (sentence := self._foreign(method, headers)):
-            return _sentence(scope, 403, sentence)
-        if (length := headers.get("content-length", "0")) and _number(length) > MAX_BODY:
-            return _sentence(scope, 413, "This request is too large.")
+            return refused(scope, 403, sentence)
+        if (length := headers.get("content-length", "0")) and number(length) > MAX_BODY:
+            return refused(scope, 413, "This request is too large.")
         if not self._gate.lets_in(path, who):
             return self._stranger(scope, headers)
         if path.startswith(CLOSED) and path not in OPEN:
-            return _sentence(scope, 404, "Not here.")
+            return refused(scope, 404, "Not here.")
         return None
 
     def _foreign(self, method: str, headers: Headers) -> str:
@@ -233,7 +141,7 @@ class Guard:
             query = f"?next={quote(path)}" if path != "/" else ""
             return RedirectResponse(f"{self._root_path}/farmesh/login{query}", status_code=303)
         sentence = "Sign in first." if self._gate.signing_in else "A key is needed here."
-        response = _sentence(scope, 401, sentence)
+        response = refused(scope, 401, sentence)
         response.headers["www-authenticate"] = "Bearer"
         return response
 
@@ -260,48 +168,13 @@ class Guard:
         """Gradio's page with our head and body in it and a nonce on every script."""
         if b"<gradio-app" not in html:
             return html
-        html = _CARDS.sub(b"", html).replace(_MANIFEST, b"")
+        html = CARDS.sub(b"", html).replace(MANIFEST, b"")
         html = html.replace(b"</head>", self._head + b"</head>", 1)
         html = html.replace(b"<gradio-app", self._body + b"<gradio-app", 1)
-        return _SCRIPT.sub(b'<script nonce="' + nonce.encode() + b'"', html)
+        return SCRIPT.sub(b'<script nonce="' + nonce.encode() + b'"', html)
 
 
-class BodyRefused(HTTPException):
-    """A request's body is too large or too slow; FastAPI passes it on as it is."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(status, sentence, {"connection": "close"})
-
-
-class _Body:
-    """A request's body within limits; afterwards, whether the client is still there."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._size = 0
-        self._whole = False
-        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
-
-    async def __call__(self) -> Message:
-        """
-        Raises:
-            BodyRefused: too large, or not here in time.
-        """
-        if self._whole:
-            return await self._receive()
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
-        except TimeoutError:
-            raise BodyRefused(408, "This request took too long to arrive.") from None
-        self._size += len(message.get("body", b""))
-        self._whole = not message.get("more_body", False)
-        if self._size > MAX_BODY:
-            raise BodyRefused(413, "This request is too large.")
-        return message
-
-
-class _Answer:
+class Answer:
     """Rewrites one response on its way out."""
 
     def __init__(self, guard: Guard, scope: Scope, headers: Headers, send: Send) -> None:
@@ -352,32 +225,3 @@ class _Answer:
             headers["cache-control"] = "no-store"
             if not self._person and not self._guard.signing_in:
                 headers.append("set-cookie", self._guard.cookie(new_id(), secure=self._secure))
-
-
-def _sentence(scope: Scope, status: int, sentence: str) -> Response:
-    """A refusal, for programs in the shape that they know."""
-    # What was not read of a body cannot be told from the next request.
-    closing = {"connection": "close"} if status in (408, 413) else None
-    if scope["path"].startswith("/v1/"):
-        kind = "authentication_error" if status == 401 else "invalid_request_error"
-        code = "invalid_api_key" if status == 401 else None
-        error = {"message": sentence, "type": kind, "param": None, "code": code}
-        return JSONResponse({"error": error}, status_code=status, headers=closing)
-    return PlainTextResponse(sentence, status_code=status, headers=closing)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() and len(text) < 20 else MAX_BODY + 1
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
-
-
-def _name(host: str) -> str:
-    """``[::1]:7860`` and ``localhost:7860`` without the port."""
-    return host if host.endswith("]") else host.rpartition(":")[0] or host

@@ -18,9 +18,9 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from chat.access.accounts import password_is_right
+from chat.access.callers import NAME
 from chat.access.gate import DAY, SESSION_COOKIE, Gate
-from chat.access.guard import NAME
-from chat.accounts import password_is_right
 from chat.live.limits import Caller, TooManyTurns, TurnRate
 
 log = logging.getLogger(__name__)

@@ -17,15 +17,9 @@ from chat.live.limits import Caller
 from chat.live.pool import Lease
 from chat.live.store import ChatStore
 from chat.models.backend import Engine
-from farmesh.core import (
-    Event,
-    FinishReason,
-    GenerationFinished,
-    PrefillProgress,
-    SamplingParams,
-    TokenGenerated,
-)
 from farmesh.errors import ContextOverflow
+from farmesh.events import Event, FinishReason, GenerationFinished, PrefillProgress, TokenGenerated
+from farmesh.params import SamplingParams
 from farmesh.text import TextStream
 
 LONG_TEXT = 20_000  # characters; longer prompts are tokenised in a thread

@@ -14,8 +14,8 @@ from fastapi import FastAPI, Response
 from chat.api.metrics import CONTENT_TYPE_LATEST, Metrics
 from chat.live.store import ChatStore
 from chat.models.backend import Backend
+from chat.models.health import NAME_LENGTH, headline
 from chat.models.ledger import Account, Ledger
-from chat.page.block_map import NAME_LENGTH, headline
 from chat.protocol.events import Blocks
 from chat.protocol.mesh import (
     Health,
@@ -30,7 +30,8 @@ from chat.protocol.mesh import (
     SwarmStatus,
     Totals,
 )
-from chat.settings.layers import PROJECT, ModelEntry
+from chat.settings.catalogue import ModelEntry
+from chat.settings.schema import PROJECT
 from farmesh.core import NodeInfo, SwarmSnapshot
 
 

@@ -20,8 +20,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from chat.live.store import ChatStore
+from chat.models.health import NAME_LENGTH
 from chat.models.ledger import Ledger, Outcome
-from chat.page.block_map import NAME_LENGTH
 from farmesh.core import NodeState, SwarmSnapshot
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]

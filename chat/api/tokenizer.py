@@ -13,8 +13,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from chat.api.openai.requests import ApiError
-from chat.api.openai.routes import OpenModel, opening
+from chat.api.errors import ApiError
+from chat.api.offer import OpenModel
+from chat.api.openai.routes import opening
 from chat.live.store import ChatStore
 from chat.models.backend import Engine
 from chat.protocol.mesh import TokenizerFiles

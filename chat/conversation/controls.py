@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from farmesh.core import SamplingParams
 from farmesh.errors import InvalidSampling
+from farmesh.params import SamplingParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from chat.conversation.tree import Message
-from chat.words import ChatError
+from chat.errors import ChatError
 from farmesh.errors import ContextOverflow
 
 KEPT_AFTER_OVERFLOW = 0.7  # share of the room that is filled after old turns left; else the

@@ -7,14 +7,14 @@ from enum import Enum
 from typing import assert_never
 
 from chat import words
-from farmesh.core import (
+from farmesh.core import Route
+from farmesh.events import (
     Event,
     FinishReason,
     GenerationFinished,
     GenerationStats,
     PrefillProgress,
     Rerouted,
-    Route,
     RouteFound,
     TokenGenerated,
     WaitingForBlocks,

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from farmesh.core import GenerationStats, SamplingParams
+from farmesh.events import GenerationStats
+from farmesh.params import SamplingParams
 
 Role = Literal["user", "assistant"]
 ROLES = ("user", "assistant")

@@ -17,11 +17,13 @@ from chat import words
 from chat.conversation.prompt import Prompt, PromptBuilder, fit
 from chat.conversation.reply import Phase, Presenter, ReplyView
 from chat.conversation.tree import Conversation, Entry, Message
+from chat.errors import ChatError, Notice
 from chat.live.limits import Caller, Line, TurnRate
 from chat.models.backend import Backend, Engine, InferenceSession
-from chat.words import ChatError, Notice
-from farmesh.core import FinishReason, Route, SamplingParams
+from farmesh.core import Route
 from farmesh.errors import FarMeshError, SessionClosed
+from farmesh.events import FinishReason
+from farmesh.params import SamplingParams
 from farmesh.text import TextStream
 
 log = logging.getLogger(__name__)

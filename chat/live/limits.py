@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from chat import words
-from chat.words import ChatError
+from chat.errors import ChatError
 
 WINDOW = 60.0  # seconds that turns_per_minute looks back
 KNOWN_PEOPLE = 10_000  # people whose messages are counted; the longest silent are forgotten

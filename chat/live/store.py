@@ -9,36 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from hmac import compare_digest
 
+from chat.errors import ChatError
+from chat.ids import is_id
 from chat.live.chat import Chat, ChatLimits
 from chat.live.limits import Caller, Line, TurnRate
 from chat.live.pool import SessionPool
 from chat.models.backend import Backend
 from chat.models.open_models import Models
-from chat.settings.layers import ChatSettings
-from chat.words import ChatError
+from chat.settings.schema import ChatSettings
 
 log = logging.getLogger(__name__)
-
-ID_BYTES = 32
-_ID = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes in base64url
 LOST = "This page has lost its chat; reload it."
 CLOSING = 3.0  # seconds that all sessions together get for closing
 SWEEP_PERIOD = 5.0  # seconds between looks for idle chats
-
-
-def new_id() -> str:
-    return secrets.token_urlsafe(ID_BYTES)
-
-
-def is_id(text: object) -> bool:
-    return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 class ChatStore:

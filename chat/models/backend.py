@@ -14,9 +14,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
-from chat.words import ChatError, GatewayFailure, explain
-from farmesh.core import Event, Route, SamplingParams, SwarmSnapshot
+from chat.errors import ChatError, GatewayFailure
+from chat.words import explain
+from farmesh.core import Route, SwarmSnapshot
 from farmesh.errors import FarMeshError
+from farmesh.events import Event
+from farmesh.params import SamplingParams
 
 log = logging.getLogger(__name__)
 

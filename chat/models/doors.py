@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from chat import words
 from chat.models.backend import Backend, Client
-from chat.settings.layers import Settings
+from chat.places import on_a_space
+from chat.settings.schema import Settings
 from farmesh.core import SwarmSnapshot
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,6 @@ PORTS = "a Space reaches the ports 80, 443 and 8080 only"
 LOOK_SECONDS = 5.0
 _PORT = re.compile(r"/(?:tcp|udp)/(\d+)")
 _NEAR = re.compile(r"localhost|127\..*|\[?::1\]?")
-
-
-def on_a_space(environ: Mapping[str, str] = os.environ) -> bool:
-    return "SPACE_ID" in environ
 
 
 def blocked(addresses: Sequence[str]) -> list[str]:

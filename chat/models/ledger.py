@@ -17,19 +17,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from chat.models.backend import Client, InferenceSession
-from farmesh.core import (
-    Event,
-    Hop,
-    PeerId,
-    PrefillProgress,
-    Rerouted,
-    Route,
-    RouteFound,
-    SamplingParams,
-    Span,
-    SwarmSnapshot,
-    TokenGenerated,
-)
+from farmesh.core import Hop, PeerId, Route, Span, SwarmSnapshot
+from farmesh.events import Event, PrefillProgress, Rerouted, RouteFound, TokenGenerated
+from farmesh.params import SamplingParams
 
 log = logging.getLogger(__name__)
 

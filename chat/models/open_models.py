@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from contextlib import AsyncExitStack
 
+from chat.errors import ChatError
 from chat.models.backend import Backend, Stage, Watch
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.opening import opened
-from chat.settings.layers import Catalogue, ModelEntry, Settings
-from chat.words import ChatError
+from chat.settings.catalogue import Catalogue, ModelEntry
+from chat.settings.schema import Settings
 from farmesh.errors import FarMeshError
 
 log = logging.getLogger(__name__)

@@ -14,11 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chat import places
 from chat.models import doors
 from chat.models.backend import Backend, Engine, Stage
-from chat.models.embedded.swarm import ChildState, EmbeddedSwarm, is_loopback
+from chat.models.embedded.plan import is_loopback
+from chat.models.embedded.process import ChildState
+from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.gateway.opening import open_gateway
-from chat.settings.layers import PROJECT, ModelEntry, Settings
+from chat.settings.catalogue import ModelEntry
+from chat.settings.schema import PROJECT, Settings
 from farmesh import ClientConfig
 from farmesh.errors import CheckpointError
 from farmesh.hub.source import fetch_tokenizer, is_remote
@@ -97,7 +101,7 @@ async def _open(
     if swarm is not None and remote:
         await _nodes_up(backend, swarm)
     backend.where = "on this machine" if swarm is not None else "in the swarm that was joined"
-    if swarm is None and doors.on_a_space():
+    if swarm is None and places.on_a_space():
         watching = asyncio.create_task(doors.watch_ports(backend, client), name="watch ports")
         stack.callback(watching.cancel)
     where = swarm.announced if swarm is not None else peers

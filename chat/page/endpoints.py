@@ -14,11 +14,13 @@ import gradio as gr
 from gradio.events import api
 from starlette.requests import Request as HTTPRequest
 
-from chat.access.guard import caller_of
+from chat.access.callers import caller_of
+from chat.errors import ChatError
+from chat.ids import is_id, new_id
 from chat.live.chat import Request
 from chat.live.limits import Caller
-from chat.live.store import ChatStore, is_id, new_id
-from chat.words import ChatError, explain
+from chat.live.store import ChatStore
+from chat.words import explain
 from farmesh.errors import FarMeshError
 
 ASK = "ask"

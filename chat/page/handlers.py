@@ -9,112 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
-from chat.access.guard import caller_of, person_of
+from chat.access.callers import caller_of, person_of
 from chat.conversation import controls
+from chat.errors import ChatError
 from chat.kept.likes import Likes
-from chat.live.chat import Chat, ChatView, Request
+from chat.live.chat import Chat, Request
 from chat.live.store import LOST, ChatStore
 from chat.page import paint
-from chat.words import ChatError, explain
+from chat.page.painter import Painter, Parts, Updates, Values, choices, edited, mapping
+from chat.page.watching import MAX_STREAMS, TAKEOVER, Watcher
+from chat.words import explain
 from farmesh.errors import FarMeshError
 
 log = logging.getLogger(__name__)
-
-TAKEOVER = 1.0  # seconds that a watcher waits for the one before it
-# A browser has six connections for all tabs together. Tabs beyond these look now and then, which
-# the page's script does when it hears that nobody watches its reply.
-MAX_STREAMS = 4
-
-Values = Mapping[Any, Any]
-Updates = dict[Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The components that handlers read and write."""
-
-    chat_id: gr.Textbox
-    model_id: gr.Textbox  # the model just chosen for this chat; with a ~ the wish for new chats
-    history: gr.Chatbot
-    live: gr.Chatbot
-    status: gr.Markdown
-    meter: gr.Markdown
-    notice: gr.Markdown
-    queued: gr.Markdown
-    box: gr.Textbox
-    stop: gr.Button
-    system: gr.Textbox
-    begin: gr.Textbox
-    knobs: Mapping[str, gr.components.Component]  # by the names that chat.controls reads
-
-    @property
-    def inputs(self) -> set[gr.components.Component]:
-        own = {self.chat_id, self.model_id, self.box, self.system, self.begin}
-        return {*own, *self.knobs.values()}
-
-    @property
-    def drawn(self) -> list[gr.components.Component]:
-        return [
-            self.history,
-            self.live,
-            self.status,
-            self.meter,
-            self.notice,
-            self.queued,
-            self.stop,
-        ]
-
-
-class Painter:
-    """Turns views into updates of what changed since the last one; constant work per token."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        # An empty notice is not drawn first: it would wipe out what an action has just said.
-        self._last: dict[Any, Any] = {parts.notice: ""}
-        self._revision = -1
-
-    def paint(self, view: ChatView) -> Updates:
-        parts = self._parts
-        updates: Updates = {}
-        if view.revision != self._revision:
-            self._revision = view.revision
-            updates[parts.history] = paint.messages(view.entries)[0]
-        wanted = {
-            parts.status: paint.status(view),
-            parts.meter: paint.meter(view),
-            parts.notice: paint.notice(view),
-            parts.queued: paint.queued(view),
-            parts.stop: view.busy,
-            parts.live: (view.live.text, view.live.phase) if view.live else None,
-        }
-        for part, value in wanted.items():
-            if part not in self._last or self._last[part] != value:
-                self._last[part] = value
-                updates[part] = self._update(part, value, view)
-        return updates
-
-    def _update(self, part: Any, value: Any, view: ChatView) -> Any:
-        if part is self._parts.live:
-            return gr.update(value=paint.live(view.live), visible=view.live is not None)
-        if part is self._parts.stop:
-            return gr.update(visible=value)
-        return gr.update(value=value, visible=bool(value))
-
-
-@dataclass(eq=False, frozen=True, slots=True)
-class _Watcher:
-    """A stream that draws a chat on a page."""
-
-    chat: Chat
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Page:
@@ -125,7 +38,7 @@ class Page:
         self.likes = likes
         self._parts = parts
         self._every = 1 / store.settings.updates_per_second
-        self._watching: dict[str, _Watcher] = {}  # by Gradio session; the newest of each
+        self._watching: dict[str, Watcher] = {}  # by Gradio session; the newest of each
 
     # --- watching ----------------------------------------------------------------------------
 
@@ -148,7 +61,7 @@ class Page:
         except FarMeshError as error:
             yield {self._parts.notice: self._said(error)}
             return
-        tab, mine = str(request.session_hash), _Watcher(chat)
+        tab, mine = str(request.session_hash), Watcher(chat)
         await self._take_over(tab, mine)
         painter = Painter(self._parts)
         try:
@@ -168,7 +81,7 @@ class Page:
             if self._watching.get(tab) is mine:
                 del self._watching[tab]
 
-    async def _take_over(self, tab: str, mine: _Watcher) -> None:
+    async def _take_over(self, tab: str, mine: Watcher) -> None:
         """Be the one who draws on a page, when the one before has drawn its last."""
         before = self._watching.get(tab)
         self._watching[tab] = mine
@@ -178,7 +91,7 @@ class Page:
                 async with asyncio.timeout(TAKEOVER):
                     await before.ended.wait()
 
-    def _too_many(self, mine: _Watcher) -> bool:
+    def _too_many(self, mine: Watcher) -> bool:
         """Whether this person's other tabs hold all the streams that a browser has room for."""
         person = mine.chat.person
         others = (w for w in self._watching.values() if w is not mine and w.chat.person == person)
@@ -227,7 +140,7 @@ class Page:
             index = data.index if isinstance(data.index, int) else data.index[0]
             if not 0 <= index < len(owners):  # the app was started anew under an open page
                 raise ChatError(LOST)
-            await chat.edit(owners[index], _edited(data.value), self._request(values))
+            await chat.edit(owners[index], edited(data.value), self._request(values))
             return {}
 
         return await self._do(values, request, act)
@@ -301,7 +214,7 @@ class Page:
         cookie = request.headers.get("cookie") if request and request.headers else None
         chat = self._store.find(chat_id, person_of(cookie))
         own = (chat.backend if chat else self._store.backend).defaults
-        values = controls.preset_values(name, own, _mapping(kept))
+        values = controls.preset_values(name, own, mapping(kept))
         return [(values or {}).get(field, gr.skip()) for field in controls.PRESET_FIELDS]
 
     def save_preset(self, name: str, kept: Any, *values: Any) -> tuple[Any, Any, Any]:
@@ -313,21 +226,20 @@ class Page:
             controls.read(chosen)
         except FarMeshError as error:
             return gr.skip(), gr.skip(), self._said(error)
-        known = {**_mapping(kept), named: chosen}
+        known = {**mapping(kept), named: chosen}
         known = dict(list(known.items())[-controls.MAX_PRESETS :])
         return (
-            gr.update(choices=_choices(known), value=named),
+            gr.update(choices=choices(known), value=named),
             known,
             gr.update(value="", visible=False),
         )
 
     def forget_preset(self, name: str, kept: Any) -> tuple[Any, Any, Any]:
-        known = {key: value for key, value in _mapping(kept).items() if key != name}
-        choices = _choices(known)
-        return gr.update(choices=choices, value=controls.OWN_PRESET), known, gr.skip()
+        known = {key: value for key, value in mapping(kept).items() if key != name}
+        return gr.update(choices=choices(known), value=controls.OWN_PRESET), known, gr.skip()
 
     def list_presets(self, kept: Any) -> Any:
-        return gr.update(choices=_choices(_mapping(kept)))
+        return gr.update(choices=choices(mapping(kept)))
 
     # --- the controls: what a person has set outlives a reload -----------------------------------
 
@@ -339,11 +251,11 @@ class Page:
         """The model's own values are not kept: they are another model's others."""
         if name == controls.OWN_PRESET:
             return {}
-        return self.keep_controls(*values) if name in _choices(_mapping(kept)) else gr.skip()
+        return self.keep_controls(*values) if name in choices(mapping(kept)) else gr.skip()
 
     def list_controls(self, touched: Any) -> list[Any]:
         """The controls as they were left; values that do not fit any more are forgotten."""
-        values = _mapping(touched)
+        values = mapping(touched)
         try:
             controls.read(values)
         except (FarMeshError, AttributeError):  # or it is no text where one should be
@@ -405,20 +317,3 @@ class Page:
             (values[self._parts.system] or "").strip(),
             values[self._parts.begin] or "",
         )
-
-
-def _edited(value: Any) -> str:
-    """The text of an edited message; Gradio gives a text or a list of pieces."""
-    if isinstance(value, str):
-        return value
-    pieces = value if isinstance(value, list) else [value]
-    return "".join(p.get("text", "") if isinstance(p, dict) else str(p) for p in pieces)
-
-
-def _mapping(kept: Any) -> dict[str, Any]:
-    """What the browser kept, whatever it is now."""
-    return kept if isinstance(kept, dict) else {}
-
-
-def _choices(kept: Mapping[str, Any]) -> list[str]:
-    return [controls.OWN_PRESET, *controls.PRESETS, *(name for name in kept)]

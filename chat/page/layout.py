@@ -21,12 +21,14 @@ from chat.live.store import ChatStore
 from chat.models.open_models import Models
 from chat.page import mcp as ui_mcp
 from chat.page.endpoints import add_api
-from chat.page.handlers import Page, Parts
+from chat.page.handlers import Page
 from chat.page.labels import t, translations
+from chat.page.painter import Parts
+from chat.page.presets import Presets, presets_menu, wire_presets
 from chat.page.streams import Streams
 from chat.page.theme import theme
-from chat.settings.layers import PROJECT
-from farmesh.core import SamplingParams
+from chat.settings.schema import PROJECT
+from farmesh.params import SamplingParams
 
 TITLE = "FarMesh Chat"
 LATEX: list[dict[str, str | bool]] = [
@@ -138,25 +140,10 @@ def _build(store: ChatStore, options: PageOptions) -> tuple[gr.Blocks, Page]:
         likes = Likes(PROJECT / store.settings.likes_file) if store.settings.likes_file else None
         page = Page(store, parts, likes)
         _wire(page, parts, send)
-        _wire_presets(demo, page, parts, presets)
+        wire_presets(demo, page, parts, presets)
         add_api(store)
     demo.queue(default_concurrency_limit=None, max_size=None, api_open=False)
     return demo, page
-
-
-@dataclass(frozen=True, slots=True)
-class Presets:
-    """The preset's name with its two buttons, and what the browser keeps."""
-
-    name: gr.Dropdown
-    save: gr.Button
-    forget: gr.Button
-    kept: gr.BrowserState
-    touched: gr.BrowserState  # the controls' values, once a person has changed one
-
-
-# Gradio shows it to the browser anyway; that it stays the same is what keeps presets readable.
-PRESETS_SECRET = "farmesh-presets"
 
 
 # --- the layout, part by part --------------------------------------------------------------------
@@ -284,7 +271,7 @@ def _settings(
 ) -> tuple[dict[str, Any], gr.Textbox, gr.Textbox, Presets]:
     with gr.Column(elem_id="fm-tune", scale=0, min_width=0):
         _drawn("<h3>How it replies</h3>")
-        presets = _presets()
+        presets = presets_menu()
         knobs: dict[str, Any] = {}
         for knob in controls.KNOBS:
             if knob.common:
@@ -332,24 +319,6 @@ def _settings(
             )
         _drawn(KEYS, elem_id="fm-keys")
     return knobs, system, begin, presets
-
-
-def _presets() -> Presets:
-    with gr.Row(elem_id="fm-preset-row"):
-        name = gr.Dropdown(
-            [controls.OWN_PRESET, *controls.PRESETS],
-            value=controls.OWN_PRESET,
-            label=t("Preset"),
-            info=t("choose one, or type a name and save"),
-            allow_custom_value=True,
-            elem_id="fm-preset",
-            min_width=0,
-        )
-        save = gr.Button(t("Save"), elem_id="fm-preset-save", scale=0, min_width=0)
-        forget = gr.Button(t("Forget"), elem_id="fm-preset-forget", scale=0, min_width=0)
-    kept = gr.BrowserState({}, storage_key="farmesh.presets", secret=PRESETS_SECRET)
-    touched = gr.BrowserState({}, storage_key="farmesh.controls", secret=PRESETS_SECRET)
-    return Presets(name, save, forget, kept, touched)
 
 
 def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
@@ -401,20 +370,3 @@ def _wire(page: Page, parts: Parts, send: gr.Button) -> None:
         parts.history.like(page.like, **liking)
     changed = [*said, parts.model_id, *(parts.knobs[name] for name in controls.PRESET_FIELDS)]
     use.click(page.use_model, **{**quick, "outputs": changed}).then(**watch)
-
-
-def _wire_presets(demo: gr.Blocks, page: Page, parts: Parts, presets: Presets) -> None:
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-    changed = [parts.knobs[name] for name in controls.PRESET_FIELDS]
-    named = [presets.name, presets.kept, parts.chat_id]
-    knobs: list[Any] = list(parts.knobs.values())
-    keep: dict[str, Any] = {"outputs": presets.touched, "trigger_mode": "always_last", **quiet}
-    gr.on([knob.input for knob in knobs], page.keep_controls, knobs, **keep)
-    demo.load(page.list_controls, presets.touched, knobs, **quiet)
-    chosen = presets.name.input(page.use_preset, named, changed, **quiet)
-    chosen.then(page.keep_preset, [presets.name, presets.kept, *knobs], **keep)
-    wanted = [presets.name, presets.kept, *changed]
-    outputs = [presets.name, presets.kept, parts.notice]
-    presets.save.click(page.save_preset, wanted, outputs, **quiet)
-    presets.forget.click(page.forget_preset, [presets.name, presets.kept], outputs, **quiet)
-    demo.load(page.list_presets, presets.kept, presets.name, **quiet)

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from chat import words
 from chat.conversation.reply import Phase, ReplyView
 from chat.conversation.tree import Entry
+from chat.errors import Forward
 from chat.live.chat import ChatView
-from chat.words import Forward
 
 NEARLY_FULL = 0.8  # share of the context from which the meter warns
 _THINK = re.compile(r"<think>(.*?)(</think>|\Z)", re.DOTALL)

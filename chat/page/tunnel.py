@@ -10,7 +10,7 @@ from gradio.exceptions import ShareCertificateWriteError
 from gradio.networking import setup_tunnel
 from gradio.tunneling import CURRENT_TUNNELS
 
-from chat.words import ChatError
+from chat.errors import ChatError
 
 
 async def share(host: str, port: int, address: str) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.staticfiles import StaticFiles
 
-from chat.access.guard import person_of
+from chat.access.callers import person_of
 from chat.conversation.tree import Conversation
+from chat.errors import ChatError
 from chat.live.chat import Chat
 from chat.live.store import ChatStore
-from chat.page.block_map import block_map, headline
-from chat.words import ChatError
+from chat.models.health import headline
+from chat.page.block_map import block_map
 from farmesh.errors import FarMeshError
 
 ASSETS = Path(__file__).parent / "assets"

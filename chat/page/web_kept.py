@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from chat.access.guard import NAME, person_of
+from chat.access.callers import NAME, person_of
 from chat.conversation.tree import Conversation
+from chat.ids import is_id
 from chat.kept.archive import Archive, CannotKeep, Kept
-from chat.live.store import is_id
 
 Title = Annotated[str, Field(max_length=200)]
 

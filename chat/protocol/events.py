@@ -10,19 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from farmesh.core import (
+from farmesh.core import Hop, Route, Span
+from farmesh.events import (
     Event,
     GenerationFinished,
-    Hop,
     PrefillProgress,
     Rerouted,
-    Route,
     RouteFound,
-    Span,
     TokenGenerated,
     WaitingForBlocks,
     WaitingForCache,
 )
+
+ID_NAME = "token_id:"  # before the number of a token that is told by its id
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Seconds = Annotated[float, Field(ge=0, lt=1e6)]

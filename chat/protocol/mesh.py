@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from chat.protocol.events import Blocks
-from chat.settings.layers import SamplingDefaults
+from chat.settings.catalogue import SamplingDefaults
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)]
 

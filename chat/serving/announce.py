@@ -12,9 +12,8 @@ from typing import TextIO
 import segno
 from pydantic import SecretStr
 
-from chat.access.guard import LOOPBACK
-from chat.models.doors import on_a_space
-from chat.settings.layers import ServerSettings, Settings
+from chat.places import LOOPBACK, on_a_space
+from chat.settings.schema import ServerSettings, Settings
 
 LINK_DAYS = 7  # that Gradio keeps a link, at most
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another

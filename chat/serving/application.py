@@ -10,16 +10,19 @@ from markupsafe import Markup
 
 from chat.access import signin
 from chat.access.gate import Gate
-from chat.access.guard import LOOPBACK, Guard, hosts_of
+from chat.access.guard import Guard
+from chat.access.hosts import hosts_of
 from chat.api import mesh, tokenizer
 from chat.api.metrics import Metrics
+from chat.api.offer import OpenModel
 from chat.api.openai import routes
-from chat.api.openai.routes import OpenModel
 from chat.live.store import ChatStore
 from chat.models.ledger import Ledger
 from chat.page import layout, web, web_kept
+from chat.places import LOOPBACK
 from chat.serving import state
-from chat.settings.layers import ModelEntry, Settings, SwarmSettings
+from chat.settings.catalogue import ModelEntry
+from chat.settings.schema import Settings, SwarmSettings
 
 
 def application(

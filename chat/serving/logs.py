@@ -9,7 +9,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from chat.settings.layers import LoggingSettings
+from chat.settings.schema import LoggingSettings
 
 # Attributes that every record has; what else is on one was given with ``extra``.
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -11,8 +11,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from chat.settings.layers import ServerSettings
-from chat.words import ChatError
+from chat.errors import ChatError
+from chat.settings.schema import ServerSettings
 
 GRACEFUL_SECONDS = 1  # for answers that are being sent when the app is ended
 HEAD_SECONDS = 10.0  # for a request's line and headers to arrive

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from chat.kept.archive import Archive
-from chat.settings.layers import ChatSettings, Settings, SwarmSettings
+from chat.settings.schema import ChatSettings, Settings, SwarmSettings
 from farmesh.errors import ConfigError
 
 log = logging.getLogger(__name__)

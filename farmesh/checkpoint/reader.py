@@ -18,7 +18,8 @@ from transformers import AutoConfig, PreTrainedConfig
 from farmesh.checkpoint.families import Family, family_of
 from farmesh.core import Span
 from farmesh.errors import CheckpointError
-from farmesh.hub.source import Progress, open_source
+from farmesh.hub.progress import Progress
+from farmesh.hub.source import open_source
 
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
@@ -226,30 +227,3 @@ def check_safe(files: Iterable[str], name: str) -> None:
         else ""
     )
     raise CheckpointError(f"{name} has no *.safetensors files.{hint}")
-
-
-def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is float32 on CPUs (bfloat16 is slow without AMX) and bfloat16 on GPUs."""
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in dtypes:
-        raise CheckpointError(f"dtype must be auto or one of {', '.join(dtypes)}, not {name!r}.")
-    return dtypes[name]
-
-
-def resolve_device(name: str) -> torch.device:
-    """``auto`` takes the first GPU when there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise CheckpointError(f"{name!r} is not a device; try cpu or cuda.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise CheckpointError("CUDA is not available on this machine; use --device cpu.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise CheckpointError(
-            f"This machine has no {name}; its last is cuda:{torch.cuda.device_count() - 1}."
-        )
-    return device

@@ -27,10 +27,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-from farmesh import core
 from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig, Relay
-from farmesh.core import NodeInfo, NodeState, PeerId, SamplingParams, Span, SwarmSnapshot
+from farmesh.core import NodeInfo, NodeState, PeerId, Span, SwarmSnapshot
 from farmesh.errors import ConfigError, FarMeshError
+from farmesh.events import (
+    Event,
+    GenerationFinished,
+    PrefillProgress,
+    Rerouted,
+    RouteFound,
+    TokenGenerated,
+    WaitingForBlocks,
+    WaitingForCache,
+)
+from farmesh.params import SamplingParams
 
 EXIT_GAPS, EXIT_LOST, EXIT_WRONG, EXIT_INTERRUPTED = 1, 1, 2, 130
 COMMANDS = ("bootstrap", "serve", "status", "generate")
@@ -464,7 +474,7 @@ def _bootstrap(arguments: argparse.Namespace) -> Running:
         initial_peers=tuple(arguments.peers),
         relay=arguments.relay,
     )
-    from farmesh.network.libp2p import Bootstrap
+    from farmesh.network.peer import Bootstrap
 
     async def run() -> int:
         async with Bootstrap(config) as peer:
@@ -512,7 +522,7 @@ def node_config(arguments: argparse.Namespace) -> NodeConfig:
 
 def _serve(arguments: argparse.Namespace) -> Running:
     config = node_config(arguments)
-    from farmesh.hub.source import FetchBar
+    from farmesh.hub.progress import FetchBar
     from farmesh.network.transport import first_of
     from farmesh.node import FarNode
 
@@ -606,8 +616,10 @@ def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
 
 
 async def _look_up(peers: tuple[str, ...], prefix: str, num_blocks: int) -> Seen:
+    from farmesh.network.addresses import peer_id_of
     from farmesh.network.directory import DHTDirectory
-    from farmesh.network.libp2p import LibP2PTransport, Peer, Probe, peer_id_of
+    from farmesh.network.libp2p import LibP2PTransport
+    from farmesh.network.peer import Peer, Probe
 
     async with Peer(
         initial_peers=peers, client_mode=True, join_timeout=_STATUS_JOIN_SECONDS
@@ -742,7 +754,7 @@ def _generate(arguments: argparse.Namespace) -> Running:
         stop=tuple(arguments.stop),
     )
     from farmesh.client.client import FarMeshClient
-    from farmesh.hub.source import FetchBar
+    from farmesh.hub.progress import FetchBar
     from farmesh.text import TextStream
 
     config = ClientConfig(
@@ -802,28 +814,28 @@ def _prompt_ids(tokenizer: Any, arguments: argparse.Namespace) -> list[int]:
     return list(ids)
 
 
-async def _shown(events: AsyncIterator[core.Event], text: Any) -> AsyncIterator[str]:
+async def _shown(events: AsyncIterator[Event], text: Any) -> AsyncIterator[str]:
     """Text as it becomes safe to show; what happens beside it goes to stderr."""
     async for event in events:
         match event:
-            case core.TokenGenerated(token_id=token_id):
+            case TokenGenerated(token_id=token_id):
                 if piece := text.push(token_id):
                     yield piece
                 if text.stopped:
                     yield "\n"
                     return
-            case core.Rerouted(lost=lost, reason=reason):
+            case Rerouted(lost=lost, reason=reason):
                 _note(f"[node …{lost.peer_id[-4:]} was lost ({reason}); continuing]")
-            case core.WaitingForBlocks(missing=missing, seconds_left=seconds):
+            case WaitingForBlocks(missing=missing, seconds_left=seconds):
                 _note(f"[nobody serves blocks {missing}; waiting {seconds:.0f} s more]")
-            case core.WaitingForCache(peer_id=peer_id, seconds_left=seconds):
+            case WaitingForCache(peer_id=peer_id, seconds_left=seconds):
                 _note(f"[node …{peer_id[-4:]} is full; waiting {seconds:.0f} s more]")
-            case core.GenerationFinished(stats=stats):
+            case GenerationFinished(stats=stats):
                 yield f"{text.finish()}\n"
                 speed = f"{stats.tokens_per_second:.1f} tokens/s, seed {stats.seed}"
                 took = f"first after {stats.ttft:.2f} s, {speed}"
                 _note(f"[{stats.generated_tokens} tokens over {stats.hops} hops, {took}]")
-            case core.RouteFound() | core.PrefillProgress():
+            case RouteFound() | PrefillProgress():
                 pass
 
 

@@ -8,12 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from farmesh.cli.main import main as run
-from farmesh.cli.upstream import (
-    add_network,
-    add_without_effect,
-    network_flags,
-    say_without_effect,
-)
+from farmesh.cli.upstream import add_network, add_without_effect, network_flags, say_without_effect
 
 _MEASURED = ("auto", "eval")  # of --throughput; here it is measured at every start
 

@@ -18,10 +18,11 @@ import torch
 from transformers import PreTrainedConfig
 
 from farmesh.checkpoint.reader import Checkpoint
-from farmesh.client.head import HeadBatcher, NextToken, Stem, stem_prefixes
+from farmesh.client.head import HeadBatcher, NextToken
 from farmesh.client.link import HopLink
 from farmesh.client.sampling import SamplingRow
 from farmesh.client.session import InferenceSession
+from farmesh.client.stem import Stem, stem_prefixes
 from farmesh.config import ClientConfig
 from farmesh.core import Hop, NodeInfo, NodeState, PeerId, Route, Span, SwarmSnapshot
 from farmesh.errors import (
@@ -34,22 +35,19 @@ from farmesh.errors import (
     SwarmUnreachable,
     TransportError,
 )
-from farmesh.hub.source import Progress, adapter_name
+from farmesh.hub.progress import Progress
+from farmesh.hub.source import adapter_name
 from farmesh.network.libp2p import libp2p_network
 from farmesh.network.transport import Network, NetworkFactory, run_until
 from farmesh.planning.pings import choose_pings
 from farmesh.planning.routing import DEFAULT_RTT, RouteHints, RouteTable
-from farmesh.wire.messages import (
-    CODE_EVICTED,
-    Step,
-    StepMetadata,
-    StepReply,
-    length_limit,
-    tokens_per_message,
-)
+from farmesh.wire.failures import CODE_EVICTED, length_limit
+from farmesh.wire.messages import Step, StepReply, tokens_per_message
+from farmesh.wire.metadata import StepMetadata
 
 if TYPE_CHECKING:
-    from farmesh.client.session import Chunk, _Patience
+    from farmesh.client.patience import Patience
+    from farmesh.planning.chunks import Chunk
 
 logger = logging.getLogger(__name__)
 
@@ -498,7 +496,7 @@ class FarMeshClient:
         except (TransportError, TimeoutError):
             return None
 
-    def observe(self, link: HopLink, reply: StepReply, chunk: Chunk, patience: _Patience) -> None:
+    def observe(self, link: HopLink, reply: StepReply, chunk: Chunk, patience: Patience) -> None:
         """Learn from a reply how fast a hop is."""
         tokens = chunk.end - chunk.start
         seconds = reply.compute_seconds

@@ -21,16 +21,10 @@ from farmesh.errors import (
     StreamBroken,
 )
 from farmesh.network.transport import NodeStream, Transport
-from farmesh.wire.messages import (
-    CODE_BUSY,
-    CODE_CLOSING,
-    CODE_EVICTED,
-    THREE_TENSORS,
-    Step,
-    StepMetadata,
-    StepReply,
-    chain_uid,
-)
+from farmesh.wire.failures import CODE_BUSY, CODE_CLOSING, CODE_EVICTED
+from farmesh.wire.messages import THREE_TENSORS, Step, StepReply
+from farmesh.wire.metadata import StepMetadata
+from farmesh.wire.uids import chain_uid
 
 _REFUSALS = {CODE_BUSY, CODE_EVICTED, CODE_CLOSING}
 

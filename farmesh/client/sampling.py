@@ -23,7 +23,8 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from farmesh.core import SamplingParams, TokenLogprobs
+from farmesh.events import TokenLogprobs
+from farmesh.params import SamplingParams
 
 
 @dataclass(frozen=True, slots=True)

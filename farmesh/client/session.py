@@ -15,31 +15,16 @@ import itertools
 import random
 import time
 from array import array
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 from itertools import pairwise
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from farmesh.client.link import HopLink
 from farmesh.client.sampling import SamplingRow, uniform
-from farmesh.core import (
-    Event,
-    FinishReason,
-    GenerationFinished,
-    GenerationStats,
-    PrefillProgress,
-    Rerouted,
-    Route,
-    RouteFound,
-    SamplingParams,
-    Span,
-    TokenGenerated,
-    WaitingForBlocks,
-    WaitingForCache,
-)
+from farmesh.core import Route, Span
 from farmesh.errors import (
     ContextOverflow,
     HopCorrupt,
@@ -54,24 +39,33 @@ from farmesh.errors import (
     SwarmBusy,
     SwarmUnreachable,
 )
-from farmesh.wire.messages import (
-    CODE_BUSY,
-    CODE_INVALID,
-    NextServer,
-    Step,
-    StepMetadata,
-    StepReply,
+from farmesh.events import (
+    Event,
+    FinishReason,
+    GenerationFinished,
+    GenerationStats,
+    PrefillProgress,
+    Rerouted,
+    RouteFound,
+    TokenGenerated,
+    WaitingForBlocks,
+    WaitingForCache,
 )
+from farmesh.params import SamplingParams
+from farmesh.wire.failures import CODE_BUSY, CODE_INVALID
+from farmesh.wire.messages import Step, StepReply
+from farmesh.wire.metadata import NextServer, StepMetadata
 
 if TYPE_CHECKING:
     from farmesh.client.client import FarMeshClient
     from farmesh.client.head import NextToken
+from farmesh.client.patience import WATCH_SECONDS, Patience, Suspect
+from farmesh.planning.chunks import Chunk, plan_chunks
 
 _CHUNKS_BETWEEN = 1  # prefill chunks on their way, beside one at each hop
 _EVENTS_AHEAD = 1  # events the engine may be ahead of its reader
 _QUIET_SECONDS = 1.0  # of waiting for nodes before anybody is told
 _SMALL_STEP = 8  # tokens whose activations always fit into the transport's buffers
-_WATCH_SECONDS = 0.5  # between looks at a silent hop
 
 
 class SessionState(enum.Enum):
@@ -81,34 +75,6 @@ class SessionState(enum.Enum):
     READY = "ready"
     RUNNING = "running"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Tokens ``[start, end)`` to run through the hops up to and including ``last_hop``."""
-
-    start: int
-    end: int
-    last_hop: int
-
-
-def plan_chunks(positions: Sequence[int], upto: int, size: int) -> list[Chunk]:
-    """How to bring every hop to ``upto`` tokens, given the tokens each holds.
-
-    A chunk starts where the emptiest hop ends and runs through all hops up to the last one that
-    lacks it; the fuller ones before it are rewound to its start and recompute what they held,
-    because the emptier ones behind need their output. Fuller hops behind are not bothered.
-    """
-    start = min(positions)
-    bounds = sorted({position for position in positions if start < position < upto} | {upto})
-    chunks = []
-    for bound in bounds:
-        while start < bound:
-            end = min(bound, start + size)
-            last = max(index for index, position in enumerate(positions) if position <= start)
-            chunks.append(Chunk(start, end, last))
-            start = end
-    return chunks
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
@@ -288,7 +254,7 @@ class InferenceSession:
         for link in busy:
             link.forget_in_flight()
         with contextlib.suppress(TimeoutError):  # a hop that hangs holds up nobody
-            async with asyncio.timeout(_WATCH_SECONDS):
+            async with asyncio.timeout(WATCH_SECONDS):
                 await asyncio.gather(
                     *(link.send(self._empty_step(link)) for link in busy if link.has("epoch")),
                     return_exceptions=True,
@@ -320,7 +286,7 @@ class InferenceSession:
                 output = await self._advance_once(upto)
                 self._started = True
                 return output[0, -1]
-            except _Suspect as suspect:
+            except Suspect as suspect:
                 # Some hop is at fault. Without pushes, for the rest of this reply, each is seen.
                 self._relay_only = True
                 self._let_go()
@@ -459,10 +425,10 @@ class InferenceSession:
         if step.tokens <= _SMALL_STEP:
             await link.send(step)
             return
-        patience = _Patience(self._client, [link], chunk)
+        patience = Patience(self._client, [link], chunk)
         sending = asyncio.create_task(link.send(step))
         try:
-            while not (await asyncio.wait([sending], timeout=_WATCH_SECONDS))[0]:
+            while not (await asyncio.wait([sending], timeout=WATCH_SECONDS))[0]:
                 await patience.check()
             sending.result()
         finally:
@@ -507,15 +473,15 @@ class InferenceSession:
 
         Raises:
             HopLost: one of the hops that are still to answer is gone, or silent for too long.
-            _Suspect: one of several that push to each other takes too long.
+            Suspect: one of several that push to each other takes too long.
         """
         stage, last = at_work[0], at_work[-1]
-        patience = _Patience(self._client, links[stage : last + 1], chunk)
+        patience = Patience(self._client, links[stage : last + 1], chunk)
         while True:
             waiting = [future for future in replies[stage:] if not future.done()]
             if not replies[stage].done() and not replies[last].done():
                 await asyncio.wait(
-                    waiting, timeout=_WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    waiting, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
             for future in replies[stage:]:
                 if future.done() and not future.cancelled() and future.exception():
@@ -533,7 +499,7 @@ class InferenceSession:
 
         Raises:
             HopCorrupt: wrong shape or numbers that are not finite, by this very hop.
-            _Suspect: the same, but any of several hops may have begun it.
+            Suspect: the same, but any of several hops may have begun it.
         """
         output = reply.hidden_states
         if tuple(output.shape) != (1, chunk.end - chunk.start, self._client.hidden_size):
@@ -543,7 +509,7 @@ class InferenceSession:
         else:
             return output
         if index and not self._relay_only:
-            raise _Suspect(chunk)
+            raise Suspect(chunk)
         raise HopCorrupt(links[index].hop, fault)
 
     # --- repairing the route --------------------------------------------------------------------
@@ -697,60 +663,3 @@ class InferenceSession:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-class _Suspect(Exception):
-    """Too slow or not finite, and any of the hops that pushed to each other may be the cause."""
-
-    def __init__(self, chunk: Chunk) -> None:
-        self.chunk = chunk
-
-
-class _Patience:
-    """How long a chunk may keep the session waiting for the hops that are still to answer.
-
-    A hop that is silent is asked whether it lives; one that lives but takes far longer than it
-    used to is given up only when somebody else could do its work.
-    """
-
-    def __init__(self, client: FarMeshClient, links: list[HopLink], chunk: Chunk) -> None:
-        self._client = client
-        self._links = links  # at work: the first was sent the chunk, each pushes to the next
-        self.started = time.monotonic()
-        self._chunk = chunk
-        self._tokens = chunk.end - chunk.start
-        self._deadline = client.step_deadline(links[0], self._tokens)
-        self._asked = self.started
-
-    async def check(self) -> None:
-        """Raises: HopSilent; HopRefused when the node is full; _Suspect when it may be another."""
-        now = time.monotonic()
-        heard = max(self._links[0].last_heard, self._asked)
-        if now - heard > self._client.config.silence_timeout:
-            self._asked = now
-            await self._ask_all()
-        slow = now - max(self.started, self._links[0].last_heard)
-        if slow > self._deadline and self._has_alternative:
-            first, *others = await self._ask_all()
-            if self._links[0].last_heard > now:
-                return  # its answer came meanwhile
-            if others:
-                raise _Suspect(self._chunk)
-            full_ago = first.get("cache_full_ago")
-            if isinstance(full_ago, float) and full_ago <= slow:  # that is what took so long
-                raise HopRefused(self._links[0].hop, "its KV cache is full", CODE_BUSY)
-            raise HopSilent(self._links[0].hop, f"it takes longer than {self._deadline:.1f} s")
-
-    @property
-    def _has_alternative(self) -> bool:
-        return any(self._client.has_alternative(link.hop) for link in self._links)
-
-    async def _ask_all(self) -> list[Mapping[str, Any]]:
-        """The hop waited for may itself wait for a push to the one behind it: ask them all."""
-        answers = await asyncio.gather(
-            *(self._client.ask(link.hop.peer_id) for link in self._links)
-        )
-        for link, answer in zip(self._links, answers, strict=True):
-            if answer is None:
-                raise HopSilent(link.hop, "it does not answer")
-        return [answer for answer in answers if answer is not None]

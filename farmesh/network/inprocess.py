@@ -17,9 +17,10 @@ from typing import Any
 
 from farmesh.core import NodeInfo, PeerId
 from farmesh.errors import PeerUnreachable, RemoteError, StreamBroken, SwarmUnreachable
-from farmesh.network.libp2p import public_error
+from farmesh.network.failures import public_error
 from farmesh.network.transport import Direct, Network, NodeHandler, NodeStream
-from farmesh.wire.messages import CODE_INVALID, Step, StepReply, parse_error
+from farmesh.wire.failures import CODE_INVALID, parse_error
+from farmesh.wire.messages import Step, StepReply
 
 
 @dataclass(slots=True)

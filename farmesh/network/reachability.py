@@ -13,7 +13,7 @@ from hivemind.p2p import P2P, P2PContext, P2PDaemonError, P2PHandlerError, PeerI
 from hivemind.proto import dht_pb2
 
 from farmesh.errors import ProtocolError, RemoteError
-from farmesh.wire.messages import CODE_BUSY
+from farmesh.wire.failures import CODE_BUSY
 
 RPC_CHECK = "ReachabilityProtocol.rpc_check"
 _DIAL_SECONDS = 4.0  # upstream waits for 5

@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 
 from farmesh.checkpoint.reader import Checkpoint, check_safe
 from farmesh.errors import CheckpointError, ConfigError
-from farmesh.hub.source import Source, adapter_name, open_source
+from farmesh.hub.files import Source
+from farmesh.hub.source import adapter_name, open_source
 
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"

@@ -10,33 +10,29 @@ import os
 import random
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 import torch
 
-from farmesh.checkpoint.reader import Checkpoint, resolve_device, resolve_dtype
+from farmesh.checkpoint.device import resolve_device, resolve_dtype
+from farmesh.checkpoint.reader import Checkpoint
 from farmesh.config import NodeConfig, Relay
 from farmesh.core import NodeInfo, NodeState, PeerId, Span
 from farmesh.errors import FarMeshError, RemoteError, TransportError
-from farmesh.hub.source import Progress
+from farmesh.hub.progress import Progress
 from farmesh.network.libp2p import libp2p_network
 from farmesh.network.transport import Network, NetworkFactory, PeerStream
-from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
 from farmesh.node.lora import open_adapters
 from farmesh.node.quantize import block_bytes, check_quantization
 from farmesh.node.service import VERSION, NodeService
-from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
+from farmesh.node.speed import measure_speed
 from farmesh.planning.pings import choose_pings
-from farmesh.planning.placement import (
-    better_span,
-    block_throughputs,
-    blocks_that_fit,
-    choose_span,
-)
-from farmesh.wire.messages import CODE_CLOSING, EXTENSIONS, Step
+from farmesh.planning.placement import better_span, block_throughputs, blocks_that_fit, choose_span
+from farmesh.wire.failures import CODE_CLOSING
+from farmesh.wire.messages import EXTENSIONS, Step
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +41,6 @@ _NEXT_HOPS = 5  # nodes measured for next_pings
 _LOOK_SECONDS = 2.0  # for another peer under this node's id
 _RANDOM = random.Random()
 _MIN_LIFETIME = 3.0  # seconds; upstream's floor for a record
-_LONG_STEP = 128  # rows of which a forward takes long enough to be timed
-_DEFAULT_NETWORK_RPS = 100e6 / (16 * 1024)  # tokens/s: 100 Mbit/s, hidden size 1024, 16 bit
 
 
 class FarNode:
@@ -391,62 +385,6 @@ class _Switch:
 
     async def info(self, peer_id: PeerId, uid: str) -> Mapping[str, Any]:
         return await self._current.info(peer_id, uid)
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What a node's blocks can do; all rates in tokens per second."""
-
-    inference_rps: float  # one block, one-token steps
-    forward_rps: float  # one block, long steps
-    throughput: float  # the announced figure that routing and placement weigh
-    network_rps: float
-    threads: ThreadPlan  # with which they were measured
-
-    def applied_to(self, info: NodeInfo) -> NodeInfo:
-        return replace(
-            info,
-            inference_rps=self.inference_rps,
-            forward_rps=self.forward_rps,
-            throughput=self.throughput,
-            network_rps=self.network_rps,
-        )
-
-
-def measure_speed(stack: BlockStack, threads: int = 0) -> Speed:
-    """Time the blocks; also warms them up, since a first forward pays for lazy initialisation."""
-    cache = stack.make_cache(256)
-    before = torch.get_num_threads()
-    taken: dict[tuple[int, int], float] = {}
-
-    def seconds(rows: int, count: int) -> float:
-        """The least of some forwards: others' work only adds to it."""
-        torch.set_num_threads(count)
-        hidden_states = torch.zeros(1, rows, stack.hidden_size)
-        packed = PackedBatch([Segment(0, rows, 0, 0)], cache, stack.device)
-        stack.forward(hidden_states, stack.span, packed)
-        runs = []
-        for _ in range(6 if rows < _LONG_STEP else 2):
-            started = time.perf_counter()
-            stack.forward(hidden_states, stack.span, packed)
-            runs.append(time.perf_counter() - started)
-        taken[rows, count] = min(runs)
-        return min(runs)
-
-    most = 1 if stack.device.type != "cpu" else threads or before
-    with alone_on_this_machine():
-        plan = plan_threads(most, seconds)
-    torch.set_num_threads(before)
-    logger.info("threads for ticks of %s rows: %s", ROWS, plan.threads)
-
-    blocks = len(stack.span)
-    inference, forward = (
-        rows * blocks / taken[rows, count]
-        for rows, count in ((ROWS[0], plan.threads[0]), (ROWS[-1], plan.threads[-1]))
-    )
-    # Upstream's rule: a random request enters in the middle of a span on average.
-    throughput = min(forward / ((blocks + 1) / 2), _DEFAULT_NETWORK_RPS)
-    return Speed(inference, forward, throughput, _DEFAULT_NETWORK_RPS, plan)
 
 
 def _log_progress(done: int, total: int) -> None:

@@ -16,31 +16,20 @@ from hivemind.utils.tensor_descr import BatchTensorDescriptor
 
 from farmesh.config import NodeConfig, Relay
 from farmesh.core import PeerId
-from farmesh.errors import (
-    ProtocolError,
-    QuotaExceeded,
-    RemoteError,
-    StreamBroken,
-    TransportError,
-)
+from farmesh.errors import ProtocolError, QuotaExceeded, RemoteError, StreamBroken, TransportError
 from farmesh.network.transport import PeerStream, Transport
 from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import KVCache
-from farmesh.node.scheduler import Scheduler, Superseded
-from farmesh.node.session import Account, NodeSession
+from farmesh.node.quota import Account
+from farmesh.node.scheduler import Scheduler
+from farmesh.node.session import NodeSession
 from farmesh.node.threads import ThreadPlan
-from farmesh.wire.messages import (
-    CODE_BUSY,
-    CODE_CLOSING,
-    CODE_INVALID,
-    NextServer,
-    Step,
-    StepMetadata,
-    StepReply,
-    chain_uid,
-    is_dummy,
-    parse_chain,
-)
+from farmesh.node.tick import Superseded
+from farmesh.wire.failures import CODE_BUSY, CODE_CLOSING, CODE_INVALID
+from farmesh.wire.messages import Step, StepReply
+from farmesh.wire.metadata import NextServer, StepMetadata
+from farmesh.wire.tensors import is_dummy
+from farmesh.wire.uids import chain_uid, parse_chain
 
 logger = logging.getLogger(__name__)
 

@@ -7,28 +7,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from farmesh.core import PeerId, Span
-from farmesh.errors import ProtocolError, QuotaExceeded, RemoteError
+from farmesh.errors import ProtocolError, RemoteError
 from farmesh.node.cache import Extent
+from farmesh.node.quota import Account
 from farmesh.wire.messages import Step
-
-
-@dataclass(slots=True)
-class Account:
-    """What one peer has of this node at the moment, over all its sessions."""
-
-    max_queued_bytes: int = 2**62
-    sessions: int = 0
-    queued_bytes: int = 0  # of steps that wait or are being computed
-
-    def take(self, size: int) -> None:
-        """Raises: QuotaExceeded, unless nothing else waits: a single step is bounded elsewhere."""
-        if self.queued_bytes and self.queued_bytes + size > self.max_queued_bytes:
-            raise QuotaExceeded("queue", "too much of this peer waits here; try again later")
-        self.queued_bytes += size
-
 
 _REMEMBERED_STEPS = 256  # step ids kept to recognise duplicates
 _MAX_WAITING_STEPS = 256

@@ -24,9 +24,10 @@ from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig
 from farmesh.constants import PUBLIC_INITIAL_PEERS
-from farmesh.core import SamplingParams, TokenGenerated
 from farmesh.errors import ContextOverflow, SessionClosed
-from farmesh.hub.source import FetchBar
+from farmesh.events import TokenGenerated
+from farmesh.hub.progress import FetchBar
+from farmesh.params import SamplingParams
 
 logger = logging.getLogger(__name__)
 

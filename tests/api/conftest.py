@@ -20,16 +20,17 @@ from chat.access.guard import Guard
 from chat.api import mesh
 from chat.api import tokenizer as api_tokenizer
 from chat.api.metrics import Metrics
+from chat.api.offer import OpenModel
 from chat.api.openai import routes
-from chat.api.openai.routes import OpenModel
 from chat.live.store import ChatStore
 from chat.models.backend import Backend, Engine, Stage
 from chat.models.ledger import Ledger
 from chat.page import web
 from chat.serving import server
 from chat.serving.application import application
-from chat.settings.layers import ChatSettings, ModelEntry, Settings
-from farmesh.core import SamplingParams
+from chat.settings.catalogue import ModelEntry
+from chat.settings.schema import ChatSettings, Settings
+from farmesh.params import SamplingParams
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.farmesh.harness import Swarm
 

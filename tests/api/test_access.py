@@ -17,21 +17,32 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from chat import accounts
 from chat.access import signin
+from chat.access.accounts import (
+    AccountFile,
+    Key,
+    hash_key,
+    hash_password,
+    key_of,
+    password_is_right,
+    read,
+    write,
+)
+from chat.access.callers import PERSON_COOKIE
 from chat.access.gate import SESSION_COOKIE, Gate
-from chat.access.guard import PERSON_COOKIE, Guard, Hosts, hosts_of
-from chat.accounts import AccountFile, Key, hash_key, hash_password, write
+from chat.access.guard import Guard
+from chat.access.hosts import Hosts, hosts_of
 from chat.api import mesh
 from chat.api.metrics import Metrics
+from chat.api.offer import OpenModel
 from chat.api.openai import routes
-from chat.api.openai.routes import OpenModel
+from chat.ids import is_id, new_id
 from chat.live.limits import Caller
-from chat.live.store import ChatStore, is_id, new_id
+from chat.live.store import ChatStore
 from chat.models.backend import Stage
 from chat.models.ledger import Ledger
 from chat.page import layout, web
-from chat.settings.layers import AccessSettings, ChatSettings, ServerSettings
+from chat.settings.schema import AccessSettings, ChatSettings, ServerSettings
 from farmesh.errors import ConfigError
 from tests.api.conftest import MODEL, served
 from tests.chat.fakes import FakeClient, ready_backend
@@ -256,11 +267,11 @@ async def test_guessing_is_slow(locked: House) -> None:
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_password(access_file: Path) -> None:
     """Names could be found out by the time that a no takes."""
-    file = accounts.read(access_file)
+    file = read(access_file)
 
     def took(name: str) -> float:
         began = time.process_time()
-        assert not accounts.password_is_right(file, name, "wrong password")
+        assert not password_is_right(file, name, "wrong password")
         return time.process_time() - began
 
     known, unknown = (min(took(name) for _ in range(3)) for name in ("alice", "nobody"))
@@ -283,7 +294,7 @@ async def test_no_way_out_through_next(locked: House, wanted: str) -> None:
 
 async def test_a_new_password_signs_everybody_out(locked: House, tmp_path: Path) -> None:
     """Whoever stole a session kept it after the password was changed."""
-    file = accounts.read(locked.gate.settings.file)
+    file = read(locked.gate.settings.file)
     await locked.sign_in()
     assert (await locked.http.get("/config")).status_code == 200
     changed = {**file.users, "alice": hash_password("a new password")}
@@ -443,14 +454,14 @@ def test_users_and_keys_by_command(tmp_path: Path) -> None:
     assert PASSWORD not in text
     assert token not in text
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    file = accounts.read(path)
-    assert accounts.password_is_right(file, "carol", PASSWORD)
-    found = accounts.key_of(file, token)
+    file = read(path)
+    assert password_is_right(file, "carol", PASSWORD)
+    found = key_of(file, token)
     assert found is not None
     assert found[1].per_minute == 5
     assert "user carol" in command(path, "list").stdout
     assert command(path, "remove-user", "carol").returncode == 0
-    assert accounts.read(path).keys == {}, "the key of somebody who was removed still opened"
+    assert read(path).keys == {}, "the key of somebody who was removed still opened"
 
 
 @pytest.mark.parametrize(

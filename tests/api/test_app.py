@@ -15,8 +15,8 @@ import httpx
 import openai
 import pytest
 
-from chat.accounts import AccountFile, Key, hash_key, write
-from chat.live.store import new_id
+from chat.access.accounts import AccountFile, Key, hash_key, write
+from chat.ids import new_id
 from scripts.documents import Block, blocks
 from tests.browser.conftest import App, start_app, wait_ready
 

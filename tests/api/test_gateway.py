@@ -16,11 +16,13 @@ from hypothesis import strategies as some
 from starlette.requests import Request as WebRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
+from chat.access.accounts import AccountFile, Key, hash_key, write
 from chat.access.gate import Gate
-from chat.accounts import AccountFile, Key, hash_key, write
 from chat.api.openai.requests import CompletionRequest
+from chat.errors import Forward, GatewayFailure
 from chat.live.chat import Request
 from chat.live.pool import SessionPool
+from chat.models import health
 from chat.models.backend import Backend, Engine, Stage
 from chat.models.gateway import opening
 from chat.models.gateway.client import body_of, snapshot_of
@@ -29,24 +31,20 @@ from chat.models.opening import opened
 from chat.page import block_map
 from chat.protocol import events as api_events
 from chat.protocol.mesh import MeshStatus
-from chat.settings.layers import AccessSettings, Catalogue, Settings, SwarmSettings
-from chat.words import Forward, GatewayFailure, explain
-from farmesh.core import (
-    Hop,
-    NodeInfo,
-    NodeState,
+from chat.settings.catalogue import Catalogue
+from chat.settings.schema import AccessSettings, Settings, SwarmSettings
+from chat.words import explain
+from farmesh.core import Hop, NodeInfo, NodeState, Route, Span, SwarmSnapshot
+from farmesh.errors import ContextOverflow
+from farmesh.events import (
     PrefillProgress,
     Rerouted,
-    Route,
     RouteFound,
-    SamplingParams,
-    Span,
-    SwarmSnapshot,
     TokenGenerated,
     WaitingForBlocks,
     WaitingForCache,
 )
-from farmesh.errors import ContextOverflow
+from farmesh.params import SamplingParams
 from tests.api.conftest import MODEL, Api, RealApi, api_over, served
 from tests.chat.fakes import FakeClient, FakeTokenizer, ready_backend
 from tests.chat.test_exact import open_chat
@@ -261,7 +259,7 @@ async def test_nobody_there(unused_tcp_port: int) -> None:
     notice = explain(failure)
     assert notice.text.startswith(f"The FarMesh Chat at 127.0.0.1:{unused_tcp_port} cannot be re")
     assert notice.forward is Forward.RETRY
-    assert block_map.headline(backend)[1] == "bad"
+    assert health.headline(backend)[1] == "bad"
 
 
 async def test_keys_and_limits_of_the_other_app(tmp_path: Path) -> None:
@@ -275,7 +273,7 @@ async def test_keys_and_limits_of_the_other_app(tmp_path: Path) -> None:
     async with api_over(far, Ledger(), gate=gate) as api:
         failure, backend = await ask(url_of(api), "fm-wrong")
         assert "does not accept this app's key" in str(failure)
-        assert block_map.headline(backend)[0].endswith("refuses this app's key")
+        assert health.headline(backend)[0].endswith("refuses this app's key")
         swarm = settings(url_of(api), "fm-right").swarm
         async with opening.http_of(swarm) as http:
             session = fake_client(http).session()
@@ -411,7 +409,7 @@ async def test_the_other_swarm_is_drawn_like_ones_own(real: RealApi) -> None:
         while "onerror" not in repr(own.client.snapshot):  # a look may have begun before
             await own.client._client.refresh()  # type: ignore[attr-defined]
     async with through(url_of(real)) as backend:
-        assert block_map.headline(backend) == ("2 nodes, all blocks served", "good")
+        assert health.headline(backend) == ("2 nodes, all blocks served", "good")
         snapshot = backend.snapshot
         assert snapshot is not None
         html = block_map.block_map(snapshot)
@@ -424,7 +422,7 @@ async def test_the_other_swarm_is_drawn_like_ones_own(real: RealApi) -> None:
         client: Any = backend.engine and backend.engine.client
         await real.swarm.leave("second")
         async with asyncio.timeout(20):
-            while block_map.headline(backend) != ("Nobody serves blocks 4 to 7", "wait"):
+            while health.headline(backend) != ("Nobody serves blocks 4 to 7", "wait"):
                 await own.client._client.refresh()  # type: ignore[attr-defined]
                 await client.look()
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from chat.access import guard
-from chat.access.guard import PERSON_COOKIE
-from chat.live.store import new_id
+from chat.access import bodies, guard
+from chat.access.callers import PERSON_COOKIE
+from chat.ids import new_id
 from chat.serving import server
 from tests.api.conftest import Edge
 from tests.chat.test_session import say
@@ -254,7 +254,7 @@ async def test_forged_ids_open_nothing(edge: Edge, forged: str) -> None:
 
 async def test_a_body_that_is_too_large(edge: Edge) -> None:
     """A few requests fill the memory: refused by its length, or while it comes."""
-    size = guard.MAX_BODY + 1
+    size = bodies.MAX_BODY + 1
     head = f"POST /v1/chat/completions HTTP/1.1\nhost: 127.0.0.1\ncontent-length: {size}\n\n"
     assert (await edge.raw(head + "x")).startswith("HTTP/1.1 413")
 

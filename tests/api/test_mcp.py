@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from mcp import ClientSession, types
 from mcp.client.streamable_http import streamable_http_client
 
-from chat.accounts import AccountFile, Key, hash_key, hash_password, write
+from chat.access.accounts import AccountFile, Key, hash_key, hash_password, write
 from chat.api.metrics import Metrics
 from chat.live.store import ChatStore
 from chat.models.backend import Stage
@@ -24,7 +24,7 @@ from chat.models.ledger import Ledger
 from chat.page import layout
 from chat.serving import server
 from chat.serving.application import application
-from chat.settings.layers import AccessSettings, ChatSettings, ServerSettings, Settings
+from chat.settings.schema import AccessSettings, ChatSettings, ServerSettings, Settings
 from farmesh.errors import ConfigError
 from tests.api.conftest import MODEL, Edge, served
 from tests.chat.fakes import FakeClient, ready_backend

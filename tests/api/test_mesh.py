@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chat.models.backend import Backend, Engine
 from chat.protocol.mesh import MeshModels, MeshStatus
 from chat.serving import logs
-from chat.settings.layers import LoggingSettings
+from chat.settings.schema import LoggingSettings
 from tests.api.conftest import MODEL, Api, RealApi
 from tests.chat.fakes import FakeClient, FakeTokenizer
 from tests.farmesh.harness import until

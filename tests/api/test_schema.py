@@ -19,19 +19,19 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from chat.access.accounts import AccountFile, Key, hash_key, write
 from chat.access.gate import Gate
 from chat.access.guard import Guard
-from chat.accounts import AccountFile, Key, hash_key, write
 from chat.api import mesh
 from chat.api.metrics import Metrics
+from chat.api.offer import OpenModel
 from chat.api.openai import routes
-from chat.api.openai.routes import OpenModel
 from chat.kept.archive import Archive
 from chat.live.store import ChatStore
 from chat.models.backend import Stage
 from chat.models.ledger import Ledger
 from chat.page import web, web_kept
-from chat.settings.layers import AccessSettings, ChatSettings
+from chat.settings.schema import AccessSettings, ChatSettings
 from tests.api.conftest import MODEL
 from tests.chat.fakes import FakeClient, ready_backend
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.soak import Run, Sample, Tab, verdict
-from chat.access.guard import PERSON_COOKIE
-from chat.live.store import new_id
+from chat.access.callers import PERSON_COOKIE
+from chat.ids import new_id
 from farmesh.core import Span
 from farmesh.errors import MissingBlocks
 from tests.api.conftest import Edge

@@ -23,7 +23,7 @@ from chat.live.store import ChatStore
 from chat.models.backend import Backend
 from chat.models.open_models import Models
 from chat.page import layout, web
-from chat.settings.layers import ChatSettings
+from chat.settings.schema import ChatSettings
 from tests.browser.conftest import free_port
 
 Result = TypeVar("Result")

@@ -10,8 +10,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 from chat import words
 from chat.page.labels import tables
 from chat.words import explain
-from farmesh.core import FinishReason, GenerationStats, SamplingParams, Span
+from farmesh.core import Span
 from farmesh.errors import ContextOverflow, MissingBlocks, SwarmBusy, SwarmUnreachable
+from farmesh.events import FinishReason, GenerationStats
+from farmesh.params import SamplingParams
 from tests.browser.conftest import App, Tab
 
 LOCALES = {"de": "de-DE", "es": "es-MX"}

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from playwright.sync_api import BrowserContext, expect
 
 from chat.models.backend import Backend, Engine
-from farmesh.core import SamplingParams
+from farmesh.params import SamplingParams
 from tests.browser.conftest import App, Tab, patience
 from tests.browser.inside import inside
 from tests.chat.fakes import END, FakeClient, FakeTokenizer

@@ -13,7 +13,8 @@ from playwright.sync_api import BrowserContext, expect
 
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.open_models import Models
-from chat.settings.layers import ModelSettings, Settings, SwarmSettings, load_catalogue
+from chat.settings.catalogue import load_catalogue
+from chat.settings.schema import ModelSettings, Settings, SwarmSettings
 from tests.browser.conftest import MODEL_SECONDS, Tab
 from tests.browser.inside import InsideApp, inside
 from tests.models import Shape, make_checkpoint

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import BrowserContext
 from playwright.sync_api import Error as PlaywrightError
 
-from chat.access.guard import person_of
+from chat.access.callers import person_of
 from chat.models.backend import Backend, Engine
-from farmesh.core import SamplingParams
+from farmesh.params import SamplingParams
 from tests.browser.conftest import Tab
 from tests.browser.inside import InsideApp, inside, wait_until
 from tests.farmesh.harness import Swarm, service

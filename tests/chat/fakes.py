@@ -10,20 +10,17 @@ from dataclasses import dataclass, field
 from chat.live.chat import Chat, ChatLimits
 from chat.live.limits import Line, TurnRate
 from chat.models.backend import Backend, Engine
-from farmesh.core import (
+from farmesh.core import Hop, Route, Span, SwarmSnapshot
+from farmesh.events import (
     Event,
     FinishReason,
     GenerationFinished,
     GenerationStats,
-    Hop,
     PrefillProgress,
-    Route,
     RouteFound,
-    SamplingParams,
-    Span,
-    SwarmSnapshot,
     TokenGenerated,
 )
+from farmesh.params import SamplingParams
 
 END = 256  # the fake model's end-of-sequence token
 ROUTE = Route((Hop("QmFirst", Span(0, 4)), Hop("QmSecond", Span(4, 8))))

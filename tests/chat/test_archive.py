@@ -12,8 +12,8 @@ from chat.conversation.tree import Message
 from chat.kept import archive as module
 from chat.kept.archive import Archive, Kept
 from chat.kept.likes import Likes
-from farmesh.core import SamplingParams
 from farmesh.errors import ConfigError
+from farmesh.params import SamplingParams
 
 DATA = {"system": "", "messages": [{"role": "user", "text": "Grüße, İstanbul\t🙂\u2028"}]}
 

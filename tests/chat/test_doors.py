@@ -12,16 +12,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from chat.errors import ChatError
 from chat.models import doors
 from chat.serving import announce, application, state
-from chat.settings.layers import (
-    AccessSettings,
-    ChatSettings,
-    Settings,
-    SwarmSettings,
-    settings_from_command_line,
-)
-from chat.words import ChatError
+from chat.settings.command_line import settings_from_command_line
+from chat.settings.schema import AccessSettings, ChatSettings, Settings, SwarmSettings
 from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 from farmesh.errors import ConfigError
 

@@ -18,17 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from chat.models.embedded import plan
 from chat.models.embedded import swarm as embedded
-from chat.models.embedded.swarm import (
-    ChildState,
-    EmbeddedSnapshot,
-    EmbeddedSwarm,
-    how_it_ended,
-    pause_before_restart,
-    split_blocks,
-    threads_per_node,
-)
-from chat.settings.layers import PROJECT, ModelEntry, SwarmSettings
+from chat.models.embedded.plan import pause_before_restart, split_blocks, threads_per_node
+from chat.models.embedded.process import ChildState, how_it_ended
+from chat.models.embedded.swarm import EmbeddedSnapshot, EmbeddedSwarm
+from chat.settings.catalogue import ModelEntry
+from chat.settings.schema import PROJECT, SwarmSettings
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
 from tests.hub import Hub
@@ -105,7 +101,7 @@ def test_pauses_grow_and_stay_bounded() -> None:
     pauses = [pause_before_restart(failures) for failures in (*range(1, 12), 10_000)]
     assert pauses[:3] == [0.5, 1.0, 2.0]
     assert pauses == sorted(pauses)
-    assert pauses[-1] == embedded.LONGEST_PAUSE
+    assert pauses[-1] == plan.LONGEST_PAUSE
 
 
 def test_threads_are_shared_out() -> None:
@@ -114,7 +110,7 @@ def test_threads_are_shared_out() -> None:
     assert threads_per_node(0, nodes=2, cores=16) == 8
     assert threads_per_node(0, nodes=8, cores=2) == 1
     assert threads_per_node(3, nodes=2, cores=2) == 3
-    assert embedded.usable_cores() >= 1
+    assert plan.usable_cores() >= 1
 
 
 def test_an_end_is_told_in_one_sentence() -> None:
@@ -345,7 +341,7 @@ async def test_a_killed_node_is_healed_and_the_next_message_works(
 ) -> None:
     """Bug prevented: after a node's crash the page is there and every message fails."""
     from farmesh import ClientConfig, FarMeshClient, InferenceSession, SamplingParams
-    from farmesh.core import TokenGenerated
+    from farmesh.events import TokenGenerated
 
     async def reply(session: InferenceSession, token_ids: list[int]) -> list[int]:
         sampling = SamplingParams(temperature=0, max_new_tokens=12, ignore_eos=True)

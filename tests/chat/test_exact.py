@@ -12,7 +12,7 @@ import pytest
 from chat.live.chat import Chat, ChatLimits, Request
 from chat.live.limits import Line, TurnRate
 from chat.models.backend import Backend, Engine
-from farmesh.core import SamplingParams
+from farmesh.params import SamplingParams
 from tests.chat.test_session import say, settle, texts
 from tests.farmesh.harness import Swarm
 

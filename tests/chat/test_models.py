@@ -9,12 +9,13 @@ from typing import cast
 
 import pytest
 
+from chat.errors import ChatError
 from chat.models.backend import Backend, Stage
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.open_models import Models
 from chat.models.opening import join_command, opened
-from chat.settings.layers import ModelEntry, ModelSettings, Settings, load_catalogue
-from chat.words import ChatError
+from chat.settings.catalogue import ModelEntry, load_catalogue
+from chat.settings.schema import ModelSettings, Settings
 from farmesh.errors import CheckpointError
 from tests.farmesh.harness import until
 

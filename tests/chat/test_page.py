@@ -12,13 +12,16 @@ import gradio as gr
 import pytest
 from starlette.requests import HTTPConnection
 
-from chat.access.guard import CALLER, PERSON_COOKIE
+from chat.access.callers import CALLER, PERSON_COOKIE
+from chat.ids import new_id
 from chat.live import chat as session
 from chat.live.limits import Caller
-from chat.live.store import ChatStore, new_id
-from chat.page.handlers import MAX_STREAMS, Page, Parts
+from chat.live.store import ChatStore
+from chat.page.handlers import Page
+from chat.page.painter import Parts
 from chat.page.streams import STREAM, Streams
-from chat.settings.layers import ChatSettings
+from chat.page.watching import MAX_STREAMS
+from chat.settings.schema import ChatSettings
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.chat.test_session import ASK, until
 

@@ -8,12 +8,15 @@ import pytest
 
 from chat.conversation import controls
 from chat.conversation.tree import Entry, Message
+from chat.errors import Notice
 from chat.live.chat import ChatView
+from chat.models.health import headline
 from chat.page import paint
-from chat.page.block_map import block_map, headline
-from chat.words import Notice, explain
-from farmesh.core import NodeInfo, NodeState, SamplingParams, Span, SwarmSnapshot
+from chat.page.block_map import block_map
+from chat.words import explain
+from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 from farmesh.errors import ContextOverflow, HopLost, InvalidSampling, MissingBlocks
+from farmesh.params import SamplingParams
 from tests.chat.fakes import FakeClient, ready_backend
 
 EVIL = "<img src=x onerror=alert(1)>\"'</script>"

@@ -9,7 +9,7 @@ import pytest
 
 from chat.conversation.prompt import PromptBuilder, fit
 from chat.conversation.tree import Message
-from chat.words import ChatError
+from chat.errors import ChatError
 from farmesh.errors import ContextOverflow
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from chat.conversation.reply import Phase
 from chat.conversation.tree import Conversation
+from chat.errors import ChatError, Forward
 from chat.live.chat import Chat, ChatView, Request
-from chat.words import ChatError, Forward
-from farmesh.core import SamplingParams, Span
+from farmesh.core import Span
 from farmesh.errors import ContextOverflow, MissingBlocks, RetriesExhausted, SessionClosed
+from farmesh.params import SamplingParams
 from tests.chat.fakes import FakeClient, new_chat
 
 ASK = Request(SamplingParams(max_new_tokens=400))

@@ -6,19 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from chat.settings.layers import (
-    DEFAULT_FILE,
-    PROJECT,
-    SPACE_FILE,
-    Layer,
-    Settings,
-    load_catalogue,
-    load_settings,
-    settings_from_command_line,
-    variables,
-)
-from farmesh.core import SamplingParams
+from chat.settings.catalogue import load_catalogue
+from chat.settings.command_line import settings_from_command_line
+from chat.settings.layers import DEFAULT_FILE, SPACE_FILE, Layer, load_settings, variables
+from chat.settings.schema import PROJECT, Settings
 from farmesh.errors import ConfigError
+from farmesh.params import SamplingParams
 
 PEER = "/ip4/10.0.0.5/tcp/31337/p2p/QmSomebody"
 NO_FLAGS = Layer("the command line", {})

@@ -7,10 +7,11 @@ import contextlib
 
 import pytest
 
+from chat.errors import ChatError
+from chat.ids import is_id, new_id
 from chat.live.limits import Caller, Line, LineFull, TooManyTurns, TurnRate
-from chat.live.store import ChatStore, is_id, new_id
-from chat.settings.layers import ChatSettings
-from chat.words import ChatError
+from chat.live.store import ChatStore
+from chat.settings.schema import ChatSettings
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.chat.test_session import ASK, say, until
 

@@ -8,11 +8,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from chat.access.guard import PERSON_COOKIE, Guard, person_of
+from chat.access.callers import PERSON_COOKIE, person_of
+from chat.access.guard import Guard
+from chat.ids import new_id
 from chat.live.chat import Request
-from chat.live.store import ChatStore, new_id
+from chat.live.store import ChatStore
 from chat.page import layout, web
-from chat.settings.layers import ChatSettings
+from chat.settings.schema import ChatSettings
 from tests.chat.fakes import FakeClient, ready_backend
 from tests.chat.test_session import say
 

@@ -12,17 +12,11 @@ from typing import Any
 from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig, NodeConfig
-from farmesh.core import (
-    Event,
-    GenerationFinished,
-    NodeInfo,
-    Rerouted,
-    SamplingParams,
-    Span,
-    TokenGenerated,
-)
+from farmesh.core import NodeInfo, Span
+from farmesh.events import Event, GenerationFinished, Rerouted, TokenGenerated
 from farmesh.network.inprocess import Faults, InProcessSwarm
 from farmesh.node import FarNode
+from farmesh.params import SamplingParams
 
 PREFIX = "_test"
 

@@ -28,9 +28,10 @@ import farmesh.client.head
 import farmesh.node.node
 import farmesh.node.scheduler
 from farmesh.checkpoint.reader import Checkpoint
-from farmesh.client.head import Stem
 from farmesh.client.session import InferenceSession
-from farmesh.core import Span, TokenGenerated
+from farmesh.client.stem import Stem
+from farmesh.core import Span
+from farmesh.events import TokenGenerated
 from farmesh.network.inprocess import Faults
 from farmesh.node.blocks import BlockStack
 from farmesh.node.threads import ThreadPlan
@@ -135,7 +136,7 @@ def _stack(
 @contextlib.contextmanager
 def simulated_time() -> Iterator[None]:
     """The engine's clocks, threads and loading are replaced, for as long as this lasts."""
-    speed = farmesh.node.node.Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
+    speed = farmesh.node.speed.Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("farmesh.") and getattr(module, "time", None) is real_time:

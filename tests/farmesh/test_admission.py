@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from farmesh.core import FinishReason, Span
+from farmesh.core import Span
 from farmesh.errors import MissingBlocks, ProtocolError, QuotaExceeded, SwarmBusy
-from farmesh.node.session import Account, NodeSession
-from farmesh.wire.messages import CODE_BUSY, Step, StepMetadata
+from farmesh.events import FinishReason
+from farmesh.node.quota import Account
+from farmesh.node.session import NodeSession
+from farmesh.wire.failures import CODE_BUSY
+from farmesh.wire.messages import Step
+from farmesh.wire.metadata import StepMetadata
 from tests.farmesh.harness import generate, greedy, service, swarm_of, until
 from tests.farmesh.simulation import simulated
 

@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmesh.core import (
-    GenerationStats,
-    Hop,
-    NodeInfo,
-    NodeState,
-    Route,
-    SamplingParams,
-    Span,
-    SwarmSnapshot,
-    spans_of,
-)
+from farmesh.core import Hop, NodeInfo, NodeState, Route, Span, SwarmSnapshot, spans_of
 from farmesh.errors import FarMeshError, InvalidSampling
+from farmesh.events import GenerationStats
+from farmesh.params import SamplingParams
 
 
 def node(peer_id: str, span: str, **fields: Any) -> NodeInfo:

@@ -10,14 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farmesh.core import NodeInfo, NodeState, Span
-from farmesh.network.directory import (
-    MAX_BLOCKS,
-    Entry,
-    decode_record,
-    encode_record,
-    merge_records,
-)
-from farmesh.wire import messages
+from farmesh.network.records import MAX_BLOCKS, Entry, decode_record, encode_record, merge_records
+from farmesh.wire import messages, packing
 
 PEER = "QmPeer"
 
@@ -52,7 +46,7 @@ FULL = info(
 def test_a_record_survives_msgpack_and_comes_back(original: NodeInfo) -> None:
     """Prevents a value that the DHT cannot carry, and a key that is read back differently."""
     value = encode_record(original)
-    carried = messages.MSGPackSerializer.loads(messages.pack(value))
+    carried = messages.MSGPackSerializer.loads(packing.pack(value))
     assert decode_record(PEER, 3, carried) == original
 
 
@@ -67,7 +61,7 @@ def test_numbers_are_plain_and_of_the_right_type() -> None:
     assert (type(state), type(throughput)) == (int, float)
     assert type(extra["inference_rps"]) is float
     assert type(extra["cache_tokens_left"]) is int
-    messages.pack((state, throughput, extra))
+    packing.pack((state, throughput, extra))
 
 
 def decode(value: Any, block: int = 3) -> NodeInfo | None:

@@ -15,8 +15,9 @@ import torch
 import transformers as tf
 from transformers import AutoModelForCausalLM
 
+from farmesh.checkpoint.device import resolve_device
 from farmesh.checkpoint.families import supported_models
-from farmesh.checkpoint.reader import Checkpoint, resolve_device
+from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
 from farmesh.errors import CheckpointError, UnsupportedModel

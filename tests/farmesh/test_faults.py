@@ -14,14 +14,9 @@ import torch
 
 from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
-from farmesh.core import (
-    Rerouted,
-    RouteFound,
-    Span,
-    TokenGenerated,
-    WaitingForBlocks,
-)
+from farmesh.core import Span
 from farmesh.errors import MissingBlocks, RemoteError, RetriesExhausted, SwarmBusy
+from farmesh.events import Rerouted, RouteFound, TokenGenerated, WaitingForBlocks
 from farmesh.network.inprocess import Faults
 from farmesh.network.transport import PeerStream
 from farmesh.wire.messages import Step, StepReply

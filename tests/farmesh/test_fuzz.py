@@ -8,9 +8,9 @@ from hivemind.proto import p2pd_pb2
 from hivemind.utils import MSGPackSerializer, get_dht_time
 
 from farmesh.errors import ProtocolError
-from farmesh.network.directory import BoundedRecords
-from farmesh.network.libp2p import parse_message
-from farmesh.wire import messages
+from farmesh.network.bounds import BoundedRecords
+from farmesh.network.frames import parse_message
+from farmesh.wire import failures, packing
 from scripts.fuzz import Finding, Target, feed, fuzz
 
 
@@ -30,13 +30,13 @@ def test_the_fuzzer_tells_of_what_it_finds() -> None:
 def test_an_error_that_is_not_text_is_read() -> None:
     """Prevents a TypeError in the client when a node's error is not UTF-8: it comes as bytes."""
     message = parse_message(p2pd_pb2.RPCError, b"\x0a\x02\xff\xfe").message
-    assert messages.parse_error(message) == ("unknown", "\ufffd\ufffd")
+    assert failures.parse_error(message) == ("unknown", "\ufffd\ufffd")
 
 
 def test_unknown_types_are_refused_in_silence(caplog: pytest.LogCaptureFixture) -> None:
     """Prevents a peer from filling the log with hivemind's warnings, one for each value."""
     with pytest.raises(ProtocolError):
-        messages.unpack_map(b"\x81\xa1a\xd4\x05\x00")
+        packing.unpack_map(b"\x81\xa1a\xd4\x05\x00")
     assert not caplog.records
 
 
@@ -44,11 +44,11 @@ def test_one_bad_entry_does_not_hide_a_block() -> None:
     """Prevents a stranger's record from ending every lookup of the block it was written to."""
     soon = get_dht_time() + 60
     found = DictionaryDHTValue()
-    found.store("good", messages.pack((2, 1.0)), soon)
+    found.store("good", packing.pack((2, 1.0)), soon)
     found.store("broken", b"\xc1", soon)
-    found.store("long", messages.pack("x" * 100_000), soon)
-    found.store("immortal", messages.pack((2, 1.0)), soon + 10**9)
-    found.store("nan", messages.pack((2, 1.0)), float("nan"))
-    carried = MSGPackSerializer.loads(messages.pack(found))
+    found.store("long", packing.pack("x" * 100_000), soon)
+    found.store("immortal", packing.pack((2, 1.0)), soon + 10**9)
+    found.store("nan", packing.pack((2, 1.0)), float("nan"))
+    carried = MSGPackSerializer.loads(packing.pack(found))
     assert BoundedRecords().keep_valid(b"key", carried)
     assert [subkey for subkey, _ in carried.items()] == ["good"]

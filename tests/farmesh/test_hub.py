@@ -20,13 +20,9 @@ from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.client import FarMeshClient
 from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import NodeState, Span
-from farmesh.errors import (
-    CheckpointError,
-    CheckpointGated,
-    CheckpointNotFound,
-    HubUnreachable,
-)
-from farmesh.hub.source import FetchBar, fetch_tokenizer, is_remote
+from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound, HubUnreachable
+from farmesh.hub.progress import FetchBar
+from farmesh.hub.source import fetch_tokenizer, is_remote
 from farmesh.network.inprocess import InProcessSwarm
 from farmesh.node import FarNode
 from farmesh.upstream.model import _LOOP

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from farmesh.checkpoint.reader import Checkpoint
-from farmesh.core import TokenGenerated
 from farmesh.errors import CheckpointError, ConfigError, MissingBlocks, RemoteError
+from farmesh.events import TokenGenerated
 from farmesh.node.lora import open_adapters
 from tests.farmesh.harness import Swarm, generate, generate_until, greedy, swarm_of
 from tests.farmesh.test_families import CONFIGS, VOCABULARY, expected, make

@@ -10,7 +10,9 @@ import torch
 from farmesh.core import Span
 from farmesh.errors import ProtocolError, RemoteError
 from farmesh.node.session import NodeSession
-from farmesh.wire.messages import CODE_EVICTED, Step, StepMetadata
+from farmesh.wire.failures import CODE_EVICTED
+from farmesh.wire.messages import Step
+from farmesh.wire.metadata import StepMetadata
 
 
 def session_at(position: int) -> NodeSession:

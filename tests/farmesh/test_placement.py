@@ -6,12 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farmesh.core import NodeState, Span
-from farmesh.planning.placement import (
-    better_span,
-    block_throughputs,
-    blocks_that_fit,
-    choose_span,
-)
+from farmesh.planning.placement import better_span, block_throughputs, blocks_that_fit, choose_span
 from tests.farmesh.test_core import node
 
 

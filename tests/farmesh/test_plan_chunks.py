@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmesh.client.session import Chunk, common_prefix, plan_chunks
+from farmesh.client.session import common_prefix
+from farmesh.planning.chunks import Chunk, plan_chunks
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(1, 40), st.integers(1, 30))

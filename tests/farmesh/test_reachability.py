@@ -22,7 +22,8 @@ from farmesh.config import BootstrapConfig, NodeConfig, Relay
 from farmesh.core import Span
 from farmesh.errors import ConfigError, RemoteError
 from farmesh.network import libp2p, reachability
-from farmesh.network.libp2p import Bootstrap, Peer, peer_id_of
+from farmesh.network.addresses import peer_id_of
+from farmesh.network.peer import Bootstrap, Peer
 from farmesh.network.reachability import RPC_CHECK, ReachabilityCheck, ask
 from farmesh.node import FarNode
 from tests.farmesh.harness import until

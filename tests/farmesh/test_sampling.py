@@ -21,8 +21,8 @@ from transformers import (
 )
 
 from farmesh.client.sampling import SamplingRow, choose_tokens, token_logprobs, uniform
-from farmesh.core import SamplingParams
 from farmesh.errors import InvalidSampling
+from farmesh.params import SamplingParams
 
 VOCAB = 24
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farmesh.core import Span
-from farmesh.node.scheduler import Slice, TickTimes, Work, plan_tick
 from farmesh.node.session import NodeSession
+from farmesh.node.tick import Slice, TickTimes, Work, plan_tick
 
 
 def work(tokens: int, *, batch: int = 1, done: int = 0) -> Work:

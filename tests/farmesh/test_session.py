@@ -8,23 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from farmesh.core import (
-    FinishReason,
-    PrefillProgress,
-    RouteFound,
-    SamplingParams,
-    TokenGenerated,
-)
 from farmesh.errors import ContextOverflow, SessionBusy, SessionClosed
-from tests.farmesh.harness import (
-    Reply,
-    banned,
-    generate,
-    generate_until,
-    greedy,
-    swarm_of,
-    until,
-)
+from farmesh.events import FinishReason, PrefillProgress, RouteFound, TokenGenerated
+from farmesh.params import SamplingParams
+from tests.farmesh.harness import Reply, banned, generate, generate_until, greedy, swarm_of, until
 from tests.farmesh.simulation import simulated
 from tests.models import Oracle
 

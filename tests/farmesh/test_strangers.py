@@ -13,9 +13,12 @@ import torch
 from hivemind.p2p import PeerID
 
 from farmesh.errors import ProtocolError, RemoteError
-from farmesh.network.libp2p import LibP2PNodeStream, OwnStream, StreamQuota, serve_stream
+from farmesh.network.frames import LibP2PNodeStream, OwnStream
+from farmesh.network.libp2p import StreamQuota, serve_stream
 from farmesh.network.shared import MESSAGE
-from farmesh.wire.messages import Step, StepMetadata, chain_uid, encode_step
+from farmesh.wire.messages import Step, encode_step
+from farmesh.wire.metadata import StepMetadata
+from farmesh.wire.uids import chain_uid
 from tests.farmesh.harness import PREFIX, generate, greedy, service, swarm_of
 from tests.farmesh.test_multiplex import Pair, connected
 

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 
 from farmesh.core import Span
 from farmesh.errors import ProtocolError
-from farmesh.wire import messages
-from farmesh.wire.messages import NextServer, Step, StepMetadata, StepReply
+from farmesh.wire import failures, messages, packing, uids
+from farmesh.wire.messages import Step, StepReply
+from farmesh.wire.metadata import NextServer, StepMetadata
+from farmesh.wire.tensors import decode_tensor, encode_tensor, is_dummy
 
 LIMIT = 4096
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 
 
 def round_trip(tensor: torch.Tensor) -> torch.Tensor:
-    message = runtime_pb2.Tensor.FromString(messages.encode_tensor(tensor).SerializeToString())
-    return messages.decode_tensor(message, max_elements=LIMIT)
+    message = runtime_pb2.Tensor.FromString(encode_tensor(tensor).SerializeToString())
+    return decode_tensor(message, max_elements=LIMIT)
 
 
 # --- Tensors ----------------------------------------------------------------------------------
@@ -57,11 +59,11 @@ def test_a_decoded_tensor_can_be_written_to() -> None:
 def test_modern_bfloat16_takes_two_bytes_and_legacy_four() -> None:
     """Prevents refusing upstream's float32 payload labelled bfloat16 (PROTOCOL 2.3)."""
     tensor = torch.randn(1, 2, 8).bfloat16()
-    assert len(messages.encode_tensor(tensor).buffer) == 32
+    assert len(encode_tensor(tensor).buffer) == 32
     legacy = runtime_pb2.Tensor(
         buffer=tensor.float().numpy().tobytes(), size=tensor.shape, dtype="bfloat16"
     )
-    assert torch.equal(messages.decode_tensor(legacy, max_elements=LIMIT), tensor)
+    assert torch.equal(decode_tensor(legacy, max_elements=LIMIT), tensor)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -70,9 +72,9 @@ def test_hivemind_reads_our_tensors_and_we_read_theirs(dtype: torch.dtype) -> No
     from hivemind.compression import deserialize_torch_tensor
 
     tensor = torch.randn(1, 3, 8).to(dtype)
-    assert torch.equal(deserialize_torch_tensor(messages.encode_tensor(tensor)), tensor)
+    assert torch.equal(deserialize_torch_tensor(encode_tensor(tensor)), tensor)
     theirs = serialize_torch_tensor(tensor, runtime_pb2.CompressionType.NONE)
-    assert torch.equal(messages.decode_tensor(theirs, max_elements=LIMIT), tensor)
+    assert torch.equal(decode_tensor(theirs, max_elements=LIMIT), tensor)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_compressed_tensors_are_read(compression: int) -> None:
     """Prevents refusing servers that were started with --compression."""
     tensor = torch.randn(1, 3, 8)
     message = serialize_torch_tensor(tensor, compression)
-    assert torch.allclose(messages.decode_tensor(message, max_elements=LIMIT), tensor, atol=1e-2)
+    assert torch.allclose(decode_tensor(message, max_elements=LIMIT), tensor, atol=1e-2)
 
 
 def tensor_message(**fields: Any) -> runtime_pb2.Tensor:
@@ -115,7 +117,7 @@ def tensor_message(**fields: Any) -> runtime_pb2.Tensor:
 def test_a_tensor_that_does_not_fit_is_refused(fields: dict[str, Any]) -> None:
     """Prevents a peer from making this one allocate, crash or read past a buffer."""
     with pytest.raises(ProtocolError):
-        messages.decode_tensor(tensor_message(**fields), max_elements=LIMIT)
+        decode_tensor(tensor_message(**fields), max_elements=LIMIT)
 
 
 @settings(max_examples=300, deadline=None)
@@ -132,7 +134,7 @@ def test_any_tensor_message_is_a_bounded_tensor_or_refused(
     """Prevents sizes off the wire from becoming memory: only what the buffer backs is allocated."""
     message = runtime_pb2.Tensor(size=size, dtype=dtype, compression=compression, buffer=buffer)
     try:
-        tensor = messages.decode_tensor(message, max_elements=LIMIT)
+        tensor = decode_tensor(message, max_elements=LIMIT)
     except ProtocolError:
         return
     assert tensor.numel() <= LIMIT
@@ -170,7 +172,7 @@ metadata = st.builds(
 @given(metadata)
 def test_metadata_comes_back_as_it_was(original: StepMetadata) -> None:
     """Prevents a key that is written under one name or type and read under another."""
-    assert StepMetadata.from_map(messages.unpack_map(messages.pack(original.to_map()))) == original
+    assert StepMetadata.from_map(packing.unpack_map(packing.pack(original.to_map()))) == original
 
 
 def test_neutral_values_are_not_sent_and_points_never_none() -> None:
@@ -233,23 +235,23 @@ def test_unknown_keys_are_ignored_and_flags_are_true_only_when_true() -> None:
     [
         b"\xc1",
         b"\x93\x01",
-        messages.pack([1, 2]),
-        messages.pack(5),
-        messages.pack("text"),
+        packing.pack([1, 2]),
+        packing.pack(5),
+        packing.pack("text"),
         b"\x81\x01\x02",
         b"\xc7\xff\x40",
-        b"\x00" * (messages.MAX_METADATA_BYTES + 1),
+        b"\x00" * (packing.MAX_METADATA_BYTES + 1),
     ],
 )
 def test_metadata_that_is_no_map_with_text_keys_is_refused(data: bytes) -> None:
     """Prevents ``KeyError`` and worse when a peer sends anything but a map."""
     with pytest.raises(ProtocolError):
-        messages.unpack_map(data)
+        packing.unpack_map(data)
 
 
 def test_no_metadata_is_an_empty_map() -> None:
     """Prevents refusing replies of upstream, whose metadata is never filled."""
-    assert messages.unpack_map(b"") == {}
+    assert packing.unpack_map(b"") == {}
 
 
 def nested(levels: int, prefix: bytes) -> bytes:
@@ -260,18 +262,18 @@ def nested(levels: int, prefix: bytes) -> bytes:
 def test_deep_nesting_is_refused(prefix: bytes) -> None:
     """Prevents a recursion bomb in metadata."""
     with pytest.raises(ProtocolError):
-        messages.unpack_map(nested(20_000, prefix))
+        packing.unpack_map(nested(20_000, prefix))
 
 
 def test_nested_tuples_are_refused_before_the_stack_ends() -> None:
     """Prevents a recursion bomb through the extension type of tuples, whose hook recurses."""
     data = b"\x90"
-    while len(data) < messages.MAX_METADATA_BYTES - 64:
+    while len(data) < packing.MAX_METADATA_BYTES - 64:
         size = len(data)
         head = b"\xc8" + size.to_bytes(2, "big") if size > 255 else b"\xc7" + bytes([size])
         data = b"\x91" + head + b"\x40" + data
     with pytest.raises(ProtocolError):
-        messages.unpack_map(b"\x81\xa1a" + data[1:])
+        packing.unpack_map(b"\x81\xa1a" + data[1:])
 
 
 @settings(max_examples=500, deadline=None)
@@ -279,7 +281,7 @@ def test_nested_tuples_are_refused_before_the_stack_ends() -> None:
 def test_any_bytes_are_a_map_or_refused(data: bytes) -> None:
     """Prevents any exception but ProtocolError from a peer's metadata."""
     try:
-        value = messages.unpack_map(data)
+        value = packing.unpack_map(data)
         StepMetadata.from_map(value)
     except ProtocolError:
         return
@@ -303,7 +305,7 @@ def test_a_step_comes_back_as_it_was() -> None:
     assert torch.equal(back.hidden_states, step.hidden_states)
     assert (back.metadata, back.uid) == (step.metadata, step.uid)
     assert back.hypo_ids.tolist() == [1, 0]
-    assert messages.is_dummy(back.prompts)
+    assert is_dummy(back.prompts)
     assert back.tokens == 3
 
 
@@ -314,7 +316,7 @@ def test_the_empty_request_means_close() -> None:
 
 def request(*tensors: torch.Tensor, **fields: Any) -> runtime_pb2.ExpertRequest:
     return runtime_pb2.ExpertRequest(
-        uid="m-hf.0", tensors=[messages.encode_tensor(tensor) for tensor in tensors], **fields
+        uid="m-hf.0", tensors=[encode_tensor(tensor) for tensor in tensors], **fields
     )
 
 
@@ -331,7 +333,7 @@ NOTHING, NO_IDS = torch.empty(0), torch.empty(0, dtype=torch.int64)
         request(torch.zeros(1, 1, 4, dtype=torch.int64), NOTHING, NO_IDS),
         request(HIDDEN, NOTHING, torch.empty(0)),
         request(HIDDEN, NOTHING, NO_IDS, metadata=b"\xc1"),
-        request(HIDDEN, NOTHING, NO_IDS, metadata=messages.pack({"max_length": "long"})),
+        request(HIDDEN, NOTHING, NO_IDS, metadata=packing.pack({"max_length": "long"})),
     ],
 )
 def test_a_malformed_step_is_refused(message: runtime_pb2.ExpertRequest) -> None:
@@ -344,8 +346,8 @@ def test_a_step_may_leave_optional_tensors_out() -> None:
     """Prevents an IndexError for peers that send hidden states only."""
     step = messages.decode_step(request(HIDDEN), max_elements=LIMIT)
     assert step is not None
-    assert messages.is_dummy(step.hypo_ids)
-    assert messages.is_dummy(step.prompts)
+    assert is_dummy(step.hypo_ids)
+    assert is_dummy(step.prompts)
 
 
 def test_a_reply_comes_back_as_it_was() -> None:
@@ -359,7 +361,7 @@ def test_a_reply_comes_back_as_it_was() -> None:
 
 def test_a_reply_without_metadata_is_upstreams() -> None:
     """Prevents refusing every reply of a Petals node."""
-    response = runtime_pb2.ExpertResponse(tensors=[messages.encode_tensor(HIDDEN)])
+    response = runtime_pb2.ExpertResponse(tensors=[encode_tensor(HIDDEN)])
     reply = messages.decode_reply(response, max_elements=LIMIT)
     assert (reply.step_id, reply.position, reply.pushed) == (None, None, False)
 
@@ -368,16 +370,16 @@ def test_a_reply_without_metadata_is_upstreams() -> None:
     "response",
     [
         runtime_pb2.ExpertResponse(),
-        runtime_pb2.ExpertResponse(tensors=[messages.encode_tensor(HIDDEN)] * 2),
-        runtime_pb2.ExpertResponse(tensors=[messages.encode_tensor(torch.zeros(4))]),
-        runtime_pb2.ExpertResponse(tensors=[messages.encode_tensor(NO_IDS)]),
-        runtime_pb2.ExpertResponse(tensors=[messages.encode_tensor(HIDDEN)], metadata=b"\xc1"),
+        runtime_pb2.ExpertResponse(tensors=[encode_tensor(HIDDEN)] * 2),
+        runtime_pb2.ExpertResponse(tensors=[encode_tensor(torch.zeros(4))]),
+        runtime_pb2.ExpertResponse(tensors=[encode_tensor(NO_IDS)]),
+        runtime_pb2.ExpertResponse(tensors=[encode_tensor(HIDDEN)], metadata=b"\xc1"),
         runtime_pb2.ExpertResponse(
-            tensors=[messages.encode_tensor(HIDDEN)], metadata=messages.pack({"position": -1})
+            tensors=[encode_tensor(HIDDEN)], metadata=packing.pack({"position": -1})
         ),
         runtime_pb2.ExpertResponse(
-            tensors=[messages.encode_tensor(HIDDEN)],
-            metadata=messages.pack({"compute_seconds": float("inf")}),
+            tensors=[encode_tensor(HIDDEN)],
+            metadata=packing.pack({"compute_seconds": float("inf")}),
         ),
     ],
 )
@@ -455,7 +457,7 @@ def test_a_damaged_reply_is_read_or_refused(changes: list[tuple[int, int]]) -> N
 def test_a_chain_names_its_span(prefix: str, start: int, width: int) -> None:
     """Prevents a prefix with dots or slashes from being cut in the wrong place."""
     span = Span(start, start + width)
-    assert messages.parse_chain(messages.chain_uid(prefix, span), prefix) == span
+    assert uids.parse_chain(uids.chain_uid(prefix, span), prefix) == span
 
 
 @pytest.mark.parametrize(
@@ -482,7 +484,7 @@ def test_a_chain_names_its_span(prefix: str, start: int, width: int) -> None:
 def test_a_chain_that_cannot_be_served_is_refused(uid: str) -> None:
     """Prevents blocks that run in another order than the caller asked for."""
     with pytest.raises(ProtocolError):
-        messages.parse_chain(uid, "m")
+        uids.parse_chain(uid, "m")
 
 
 @settings(max_examples=300)
@@ -490,7 +492,7 @@ def test_a_chain_that_cannot_be_served_is_refused(uid: str) -> None:
 def test_any_chain_is_a_span_or_refused(uid: str) -> None:
     """Prevents any exception but ProtocolError from a peer's uid."""
     try:
-        span = messages.parse_chain(uid, "m")
+        span = uids.parse_chain(uid, "m")
     except ProtocolError:
         return
     assert len(span) >= 1
@@ -501,10 +503,10 @@ def test_any_chain_is_a_span_or_refused(uid: str) -> None:
 
 def test_errors_keep_their_code_through_upstreams_wrapping() -> None:
     """Prevents a refusal from looking like a crash because hivemind wrapped its text."""
-    text = messages.error_text(messages.CODE_BUSY, "the node's cache is full: try again later")
+    text = failures.error_text(failures.CODE_BUSY, "the node's cache is full: try again later")
     wrapped = f"Failed to call handler `X.rpc` at QmAbc: {text}"
-    assert messages.parse_error(wrapped) == ("busy", "the node's cache is full: try again later")
-    assert messages.parse_error("KeyError('x')") == ("unknown", "KeyError('x')")
+    assert failures.parse_error(wrapped) == ("busy", "the node's cache is full: try again later")
+    assert failures.parse_error("KeyError('x')") == ("unknown", "KeyError('x')")
 
 
 @pytest.mark.parametrize(
@@ -518,20 +520,20 @@ def test_errors_keep_their_code_through_upstreams_wrapping() -> None:
 )
 def test_a_full_node_of_upstream_is_busy_not_lost(text: str) -> None:
     """Prevents Petals nodes from being banned for minutes because others hold their cache."""
-    assert messages.parse_error(text) == (messages.CODE_BUSY, text)
+    assert failures.parse_error(text) == (failures.CODE_BUSY, text)
 
 
 def test_a_node_of_upstream_that_can_never_hold_a_session_is_not_waited_for() -> None:
     """Prevents waiting for cache that a Petals node does not have at all."""
     text = "Could not allocate 131072 bytes, max cache size = 65536 bytes"
-    assert messages.parse_error(text) == ("unknown", text)
+    assert failures.parse_error(text) == ("unknown", text)
 
 
 @given(st.text())
 def test_any_error_text_is_cut_to_a_bounded_code_and_sentence(text: str) -> None:
     """Prevents a peer's megabyte of error text from reaching a page."""
     for sent in (text, f"farmesh:{text}"):
-        code, sentence = messages.parse_error(sent)
+        code, sentence = failures.parse_error(sent)
         assert len(code) <= 32
         assert len(sentence) <= 500
 
@@ -548,10 +550,10 @@ def test_protocol_example_of_a_dht_record_is_reproduced() -> None:
     """Prevents a msgpack dialect: bytes of PROTOCOL section 9, captured from upstream."""
     value = (2, 1.5, {"start_block": 0, "adapters": ()})
     captured = "c725409302cb3ff800000000000082ab73746172745f626c6f636b00a86164617074657273d44090"
-    assert messages.pack(value).hex() == captured
+    assert packing.pack(value).hex() == captured
 
 
 def test_args_structure_is_sent_as_upstream_does() -> None:
     """Prevents lists where reference servers expect tuples (PROTOCOL 2.4)."""
     captured = "c7184092c7134093c4045f5f5430c4045f5f5431c4045f5f543280"
-    assert messages.pack(messages.THREE_TENSORS).hex() == captured
+    assert packing.pack(messages.THREE_TENSORS).hex() == captured

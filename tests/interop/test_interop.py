@@ -18,8 +18,8 @@ import pytest
 from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig
-from farmesh.core import FinishReason, PrefillProgress, TokenGenerated, WaitingForCache
 from farmesh.errors import ContextOverflow
+from farmesh.events import FinishReason, PrefillProgress, TokenGenerated, WaitingForCache
 from tests.farmesh.harness import Reply, generate, generate_until, greedy, until
 from tests.interop.processes import PREFIX, MixedSwarm, PetalsNode, mixed_swarm
 from tests.models import Oracle

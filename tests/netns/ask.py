@@ -11,7 +11,8 @@ import sys
 
 from farmesh.client.client import FarMeshClient
 from farmesh.config import ClientConfig
-from farmesh.core import SamplingParams, TokenGenerated
+from farmesh.events import TokenGenerated
+from farmesh.params import SamplingParams
 
 
 async def ask(checkpoint: str, prefix: str, count: int, peers: str, ids: list[int]) -> None:

@@ -15,8 +15,10 @@ from transformers import AutoModelForCausalLM
 from chat.models.backend import Backend, Stage
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.opening import opened
-from chat.settings.layers import ModelEntry, Settings, SwarmSettings
-from farmesh.core import SamplingParams, TokenGenerated
+from chat.settings.catalogue import ModelEntry
+from chat.settings.schema import Settings, SwarmSettings
+from farmesh.events import TokenGenerated
+from farmesh.params import SamplingParams
 from tests.farmesh.test_lora import make_adapter
 from tests.hub import Hub
 from tests.swarm.processes import Command, Peer

@@ -15,8 +15,10 @@ import pytest
 from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig, NodeConfig
-from farmesh.core import SamplingParams, Span, TokenGenerated
+from farmesh.core import Span
+from farmesh.events import TokenGenerated
 from farmesh.node import FarNode
+from farmesh.params import SamplingParams
 from tests.farmesh.harness import Reply, generate, greedy, service, until
 from tests.models import Oracle
 from tests.swarm.processes import PREFIX, Peer, Processes, processes, wait_until_gone

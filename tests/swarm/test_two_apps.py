@@ -15,7 +15,7 @@ import httpx
 import pytest
 from gradio_client import Client
 
-from chat.accounts import AccountFile, Key, hash_key, write
+from chat.access.accounts import AccountFile, Key, hash_key, write
 from tests.swarm.processes import READY_SECONDS, Command, wait_until_gone
 
 pytestmark = [

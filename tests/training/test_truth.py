@@ -13,6 +13,7 @@ import pytest
 
 from chat.accounts import command_line as accounts_command_line
 from chat.settings import layers
+from chat.settings.command_line import command_line as app_command_line
 from farmesh.cli.main import command_line as engine_command_line
 from training import facts
 from training.evaluate import Speaker
@@ -43,7 +44,7 @@ def helps() -> dict[str, str]:
     engine = engine_command_line()
     accounts = accounts_command_line()
     return {
-        "app.py": layers.command_line().format_help(),
+        "app.py": app_command_line().format_help(),
         "farmesh": engine.format_help(),
         "accounts": accounts.format_help(),
         **{
@@ -103,7 +104,7 @@ def _wrong_with(quoted: str) -> str | None:
     words = [SAMPLES.get(word, word) for word in shlex.split(quoted)]
     match words:
         case ["python", "app.py", *rest]:
-            return _refused(layers.command_line(), rest)
+            return _refused(app_command_line(), rest)
         case ["python", "-m", "farmesh", *rest]:
             return _refused(engine_command_line(), rest)
         case ["python", "-m", "chat.accounts", *rest]:

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from farmesh.core import MAX_LOGPROBS, SamplingParams
+from chat.api.errors import ApiError
 from farmesh.errors import InvalidSampling
+from farmesh.params import MAX_LOGPROBS, SamplingParams
 
 MAX_CHOICES = 8  # replies of one request, over all of its prompts
 SEEDS = 2**63
-ID_NAME = "token_id:"  # before the number of a token that is told by its id
 
 
 def _whole(text: str) -> str:
@@ -30,29 +30,6 @@ def _whole(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_whole)]
-
-
-class ApiError(Exception):
-    """A request is refused or failed; carries what OpenAI's error object carries."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        kind: str = "invalid_request_error",
-        param: str | None = None,
-        code: str | None = None,
-        retry_after: int | None = None,  # seconds
-    ) -> None:
-        super().__init__(message)
-        self.status, self.kind, self.param, self.code = status, kind, param, code
-        self.retry_after = retry_after
-
-    @property
-    def body(self) -> dict[str, Any]:
-        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
-        return {"error": error}
 
 
 class _Body(BaseModel):
@@ -237,26 +214,7 @@ class CompletionRequest(_Sampled):
         return super().params(defaults, choice)
 
 
-_CASES = {"str", "int", "float", "bool"}  # of a union, in the place that pydantic names
-
-
 def unsupported(what: str) -> ApiError:
     return ApiError(
         400, f"{what} is not supported here.", param=what.split()[0], code="unsupported_parameter"
     )
-
-
-def refused(errors: list[Any]) -> ApiError:
-    """What pydantic found wrong with a body, as one sentence about its first finding."""
-    if not errors:
-        return ApiError(400, "The request cannot be read.")
-    first = errors[0]
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    if first["type"] == "json_invalid" or not place:
-        return ApiError(400, "The body is no JSON object.", code="invalid_json")
-    # The names of a union's cases are pydantic's, not the client's.
-    named = [part for part in place if part.replace("_", "").isalnum() and part not in _CASES]
-    param = ".".join(named)
-    message = f"{param or 'The body'}: {first['msg'][0].lower()}{first['msg'][1:]}."
-    code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
-    return ApiError(400, message, param=param or None, code=code)

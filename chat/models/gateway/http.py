@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from chat.words import Forward, GatewayFailure, count
+from chat.errors import Forward, GatewayFailure
+from chat.words import count
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chat.errors import GatewayFailure
 from chat.models.backend import Backend, Engine
 from chat.models.gateway.client import GatewayClient
 from chat.models.gateway.http import GatewayHttp, part_of_path, strange
 from chat.protocol.mesh import MeshModel, MeshModels, TokenizerFiles
-from chat.settings.layers import Catalogue, ModelEntry, Settings, SwarmSettings
-from chat.words import GatewayFailure
+from chat.settings.catalogue import Catalogue, ModelEntry
+from chat.settings.schema import Settings, SwarmSettings
 from farmesh.errors import CheckpointError
 
 log = logging.getLogger(__name__)

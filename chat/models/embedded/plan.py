@@ -1,0 +1,47 @@
+"""How the embedded swarm is shared out, and when a child is tried again: pure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from itertools import pairwise
+from pathlib import Path
+
+from farmesh.core import Span
+
+FIRST_PAUSE = 0.5  # seconds before a child is started again; doubles with each failure in a row
+LONGEST_PAUSE = 8.0  # seconds
+
+
+# --- Decisions --------------------------------------------------------------------------------
+
+
+def split_blocks(num_blocks: int, nodes: int) -> tuple[Span, ...]:
+    """Cut a model into as many spans as nodes, none longer than another by more than one."""
+    edges = [node * num_blocks // nodes for node in range(nodes + 1)]
+    return tuple(Span(start, end) for start, end in pairwise(edges))
+
+
+def pause_before_restart(failures: int) -> float:
+    """Seconds to wait after so many ends in a row."""
+    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)))
+
+
+def threads_per_node(wanted: int, nodes: int, cores: int) -> int:
+    """What was asked for, or an equal share of the cores."""
+    return wanted or max(1, cores // nodes)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, a container's CPU limit included."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no cgroup, or no limit ("max")
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address leads to the machine that it is used on."""
+    return address.startswith(("/ip4/127.", "/ip6/::1/"))

@@ -1,0 +1,243 @@
+"""A repository of the Hugging Face hub, at one commit."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub import constants, errors, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
+
+from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound, HubUnreachable
+from farmesh.hub.files import files_in
+from farmesh.hub.progress import Progress, meter
+
+logger = logging.getLogger(__name__)
+
+REPOSITORY_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # owner/name, or an old name alone
+_TRIES = 3  # of one file whose connection breaks before anything came
+_PAUSE_SECONDS = 1.0  # between those tries
+_LIST_SECONDS = 20.0  # for the list of a repository's files
+_HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__bases__[0]  # of whichever httpx the hub uses
+
+
+class Repository:
+    """One commit of a repository on the hub; without a network, what the cache holds of it."""
+
+    def __init__(
+        self,
+        name: str,
+        anchor: str,
+        *,
+        revision: str | None = None,
+        cache_dir: Path | str | None = None,
+        token: str | None = None,
+    ) -> None:
+        self.name = name
+        self.repository: str | None = name
+        self._token = token
+        self._cache_dir = cache_dir
+        self._where = f"{name} (revision {revision})" if revision else name
+        # A file fetched by the branch's name tells its commit, and leaves a note of it in the cache
+        # for the day without a network; all others are then fetched by commit.
+        first = self._download(anchor, revision or constants.DEFAULT_REVISION, None)
+        self.folder = first.parent
+        self._commit = self.folder.name
+        self._sizes = self._list()
+
+    def __repr__(self) -> str:
+        return f"<Repository {self._where} at {self._commit[:8]}>"
+
+    @property
+    def files(self) -> Collection[str]:
+        return self._sizes.keys()
+
+    def fetch(self, names: Iterable[str], progress: Progress | None = None) -> None:
+        missing = [name for name in dict.fromkeys(names) if not self._is_cached(name)]
+        total = sum(self._sizes.get(name, 0) for name in missing)
+        done = 0
+        for name in missing:
+            before = done
+
+            def report(here: int, before: int = before) -> None:
+                if progress is not None:
+                    progress(min(before + here, total), total)
+
+            self._download(name, self._commit, report)
+            done += self._sizes.get(name, 0)
+            report(0, done)
+
+    def _is_cached(self, name: str) -> bool:
+        found = try_to_load_from_cache(
+            self.name, name, cache_dir=self._cache_dir, revision=self._commit
+        )
+        return isinstance(found, str)
+
+    def _list(self) -> dict[str, int]:
+        """All files with their sizes; without a network those that are cached."""
+        api = huggingface_hub.HfApi(token=self._token)
+        try:
+            info = api.model_info(
+                self.name, revision=self._commit, files_metadata=True, timeout=_LIST_SECONDS
+            )
+        except (_HTTP_ERROR, ConnectionError) as error:  # config.json came, so the name is right
+            logger.info("the list of files of %s cannot be had: %s", self.name, error)
+            return {name: (self.folder / name).stat().st_size for name in files_in(self.folder)}
+        return {file.rfilename: file.size or 0 for file in info.siblings or ()}
+
+    def _download(self, name: str, revision: str, report: Callable[[int], None] | None) -> Path:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                with self._typed_errors(name):
+                    if name.endswith(".safetensors"):
+                        self._bring(name, revision, meter(report))
+                    return Path(
+                        hf_hub_download(
+                            self.name,
+                            name,
+                            revision=revision,
+                            cache_dir=self._cache_dir,
+                            token=self._token,
+                            tqdm_class=meter(report),
+                        )
+                    )
+            except HubUnreachable as error:
+                # Dropped in mid-file; one that does not answer at all was tried often enough.
+                if not tries_left or not isinstance(error.__cause__, _HTTP_ERROR):
+                    raise
+                logger.info("%s Trying again.", error)
+                time.sleep(_PAUSE_SECONDS)
+        raise AssertionError("unreachable")
+
+    def _bring(self, name: str, revision: str, meter: type[Any]) -> None:
+        """Leave a large file's content in the cache, where ``hf_hub_download`` then finds it.
+
+        That function throws away what it has of a file when the connection is reset or the process
+        ends. Here it stays, under the name that the library's own tools know and clean up, and the
+        next try goes on behind it, whichever process makes it.
+        """
+        url = huggingface_hub.hf_hub_url(self.name, name, revision=revision)
+        try:
+            found = huggingface_hub.get_hf_file_metadata(url, token=self._token)
+        except (_HTTP_ERROR, ConnectionError):
+            return  # hf_hub_download asks too, and knows what the cache has instead
+        size, etag = found.size, found.etag
+        if size is None or etag is None or size > constants.MAX_HTTP_DOWNLOAD_SIZE:
+            return
+        if not etag.isalnum():  # it becomes a file's name, so it must not be a path
+            return
+        cache = Path(self._cache_dir or constants.HF_HUB_CACHE)
+        folder = repo_folder_name(repo_id=self.name, repo_type="model")
+        blob = cache / folder / "blobs" / etag
+        lock = cache / ".locks" / folder / f"{etag}.lock"
+        for parent in (blob.parent, lock.parent):
+            parent.mkdir(parents=True, exist_ok=True)
+        with WeakFileLock(lock):  # the library's own
+            if not blob.exists():
+                part = blob.with_name(f"{etag}.incomplete")
+                while not _complete(part, url, size, etag, self._token, meter):
+                    logger.warning("What was here of %s was damaged; it is fetched anew.", name)
+                part.replace(blob)
+
+    @contextlib.contextmanager
+    def _typed_errors(self, file: str) -> Iterator[None]:
+        try:
+            yield
+        except errors.GatedRepoError as error:
+            raise CheckpointGated(
+                f"{self.name} is gated: accept its terms at {constants.ENDPOINT}/{self.name}, then "
+                "set HF_TOKEN to a token of that account."
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise CheckpointNotFound(f"{self._where} is not on the hub: no such revision.") from (
+                error
+            )
+        except errors.RepositoryNotFoundError as error:
+            raise CheckpointNotFound(
+                f"There is no folder {self.name!r} here, and no such model on the hub; a private "
+                "one needs HF_TOKEN."
+            ) from error
+        except errors.RemoteEntryNotFoundError as error:
+            raise CheckpointNotFound(f"{self._where} has no file {file} on the hub.") from error
+        except errors.LocalEntryNotFoundError as error:
+            raise self._unreachable(file, error.__cause__) from error
+        except errors.HfHubHTTPError as error:
+            if error.response.status_code in (401, 403):
+                raise CheckpointGated(
+                    f"The hub does not hand out {self._where}: the token in HF_TOKEN is not valid "
+                    "for it."
+                ) from error
+            raise HubUnreachable(
+                f"The hub answered with an error ({error.response.status_code}) when asked for "
+                f"{file} of {self._where}; try again later."
+            ) from error
+        except errors.HFValidationError as error:
+            raise CheckpointNotFound(f"{self.name!r} is no name on the hub.") from error
+        except (_HTTP_ERROR, ConnectionError) as error:
+            raise HubUnreachable(
+                f"The connection to the hub broke while {file} of {self._where} was fetched; what "
+                "has come is kept, try again."
+            ) from error
+        except OSError as error:  # the disk, or a file that came with another size
+            raise CheckpointError(f"{file} of {self._where} cannot be kept: {error}") from error
+
+    def _unreachable(self, file: str, cause: BaseException | None) -> HubUnreachable:
+        if isinstance(cause, errors.OfflineModeIsEnabled) or constants.is_offline_mode():
+            why = "HF_HUB_OFFLINE keeps this process from the hub"
+        else:
+            why = f"the hub ({constants.ENDPOINT}) does not answer"
+        return HubUnreachable(
+            f"There is no folder {self.name!r} here, {why}, and its cache on this machine has no "
+            f"{file} of {self._where}."
+        )
+
+
+def _complete(
+    part: Path, url: str, size: int, etag: str, token: str | None, meter: type[Any]
+) -> bool:
+    """Fetch what is missing of a file, for as long as something comes.
+
+    False: what an earlier try had left was not a part of this file; it is deleted.
+    """
+    headers = build_hf_headers(token=token) | {"Accept-Encoding": "identity"}
+    with part.open("ab") as file:
+        if file.tell() > size:
+            file.seek(0)
+            file.truncate()
+        resumed = had = file.tell()
+        while True:
+            try:
+                http_get(
+                    url,
+                    file,
+                    resume_size=had,
+                    headers=headers,
+                    expected_size=size,
+                    tqdm_class=meter,
+                )
+                break
+            except errors.HfHubHTTPError:
+                raise
+            except _HTTP_ERROR as error:
+                if file.tell() <= had:
+                    raise
+                logger.info("%s broke at %d of %d bytes: %s", url, file.tell(), size, error)
+                resumed = had = file.tell()
+    # The hub's etag of a large file is its SHA-256. What was on this disk for a while is checked.
+    if resumed and len(etag) == 64 and _sha256(part) != etag:
+        part.unlink()
+        return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,189 @@
+"""The import rule of docs/architecture.md, read from the source with ``ast``.
+
+Rooms are folders (or single modules), and stand on floors. A room imports what is on lower floors,
+never what is above it or beside it. Imports under ``TYPE_CHECKING`` and inside functions count.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+# From the top to the ground; rooms of one floor do not know one another.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("app", "chat.accounts"),
+    ("chat.serving",),
+    ("chat.page", "chat.api"),
+    ("chat.access",),
+    ("chat.live",),
+    ("chat.models", "chat.kept"),
+    ("chat.conversation", "chat.protocol"),
+    ("chat.settings",),
+    ("chat.words",),
+    ("chat.errors", "chat.ids", "chat.places"),
+    ("farmesh.__main__",),
+    ("farmesh.cli", "farmesh.upstream"),
+    ("farmesh.client", "farmesh.node"),
+    ("farmesh.network", "farmesh.checkpoint"),
+    ("farmesh.wire", "farmesh.planning", "farmesh.hub"),
+    ("farmesh.config",),
+    ("farmesh.params",),
+    ("farmesh.events", "farmesh.text", "farmesh.constants"),
+    ("farmesh.errors",),
+    ("farmesh.core",),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+PACKAGES = {"chat", "farmesh"}  # their ``__init__`` only says where the public names are
+
+# What an application may import of the engine; the rest are its internals.
+PUBLIC = {
+    *(f"farmesh.{name}" for name in ("config", "constants", "core", "errors", "events")),
+    *(f"farmesh.{name}" for name in ("hub", "params", "text")),
+}
+
+# What a room of decisions may not touch: clocks, loops, sockets, processes, the swarm's transport.
+IO = {"asyncio", "hivemind", "socket", "subprocess", "threading", "multiprocessing", "httpx"}
+CLOCKS = {"time", "datetime"}
+PURE = ("farmesh.planning", "farmesh.core", "farmesh.errors", "farmesh.events", "farmesh.params")
+
+
+def modules(*folders: str) -> Iterator[tuple[str, Path]]:
+    """Dotted name and file of every module below the folders."""
+    for folder in folders:
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            dotted = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+            yield dotted.removesuffix(".__init__"), path
+
+
+MODULES = dict(modules("chat", "farmesh")) | {"app": PROJECT / "app.py"}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of modules that a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a module comes from"
+            module = node.module or ""
+            inside = {f"{module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            names |= inside or {module}
+    return names
+
+
+GRAPH = {name: imports(path) for name, path in MODULES.items()}
+
+
+def top(name: str) -> str:
+    return name.split(".")[0]
+
+
+def room_of(name: str) -> str | None:
+    """The room in which a module stands; None for what is not ours."""
+    parts = name.split(".")
+    return next((room for room in (name, ".".join(parts[:2])) if room in FLOOR_OF), None)
+
+
+def test_every_module_stands_in_a_room() -> None:
+    """Bug prevented: a new module that no rule here looks at."""
+    homeless = {name for name in MODULES if room_of(name) is None} - PACKAGES
+    assert not homeless
+
+
+def test_every_room_is_there() -> None:
+    """Bug prevented: a rule about a room that was renamed, which then holds for nothing."""
+    assert {room_of(name) for name in MODULES} - {None} == FLOOR_OF.keys()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - PACKAGES))
+def test_imports_go_downward(name: str) -> None:
+    """Bug prevented: a low room needs a high one, and neither can be used or tested alone."""
+    own = room_of(name)
+    assert own is not None
+    wrong = []
+    for found in GRAPH[name]:
+        room = room_of(found)
+        if room is not None and room != own and FLOOR_OF[room] <= FLOOR_OF[own]:
+            wrong.append(found)
+    assert not wrong, f"{name} ({own}) imports {wrong}"
+
+
+def test_the_engine_knows_no_product() -> None:
+    """Bug prevented: the engine grows a dependency on the page and cannot be used without it."""
+    for name, path in modules("farmesh"):
+        wrong = {top(i) for i in imports(path)} & {"app", "chat", "gradio", "fastapi", "training"}
+        assert not wrong, f"{name} imports {wrong}"
+
+
+def test_only_the_page_imports_gradio() -> None:
+    """Bug prevented: conversations and limits cannot be tested or served without a page."""
+    for name, path in modules("chat", "farmesh", "training"):
+        if room_of(name) != "chat.page":
+            assert "gradio" not in {top(i) for i in imports(path)}, f"{name} imports gradio"
+
+
+def test_the_product_uses_the_engines_public_names() -> None:
+    """Bug prevented: the page reaches into RPC messages, and the wire can never change again."""
+    for name in MODULES:
+        if top(name) in ("app", "chat"):
+            engine = {i for i in GRAPH[name] if top(i) == "farmesh"}
+            wrong = {i for i in engine if room_of(i) not in PUBLIC} - PACKAGES
+            assert not wrong, f"{name} imports the engine's internals {wrong}"
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_what_decides_does_no_io(room: str) -> None:
+    """Bug prevented: a decision that needs a clock, a socket or a swarm before it can be tested."""
+    for name in MODULES:
+        if room_of(name) == room:
+            found = {top(i) for i in GRAPH[name]}
+            assert not found & (IO | CLOCKS), f"{name} does I/O"
+
+
+def test_values_need_no_torch() -> None:
+    """Bug prevented: `--help` and reading settings wait seconds for torch."""
+    rooms = {"farmesh.core", "farmesh.errors", "farmesh.events", "farmesh.params"}
+    rooms |= {"farmesh.config", "farmesh.hub", "chat.settings"}
+    heavy = {"torch", "transformers", "numpy"}
+
+    def reached(name: str, seen: set[str]) -> set[str]:
+        if name not in seen:
+            seen.add(name)
+            for found in GRAPH[name] & MODULES.keys() - PACKAGES:
+                reached(found, seen)
+        return seen
+
+    for name in MODULES:
+        if room_of(name) in rooms:
+            for module in reached(name, set()):
+                wrong = {top(i) for i in GRAPH[module]} & heavy
+                assert not wrong, f"{name} leads to {module}, which imports {wrong}"
+
+
+def test_there_are_no_circles() -> None:
+    """Bug prevented: an import order that works from one entry point and fails from another."""
+    graph = {name: (found & MODULES.keys()) - {name} for name, found in GRAPH.items()}
+    for package in PACKAGES:
+        graph[package] = set()  # names public ones, and imports them when they are asked for
+    # A room's own __init__ may name what is inside; that is no way back up.
+    for name in graph:
+        graph[name] -= {parent for parent in graph if name.startswith(f"{parent}.")}
+    graph["farmesh.client.patience"].discard("farmesh.client.client")  # until the client is split
+    graph["farmesh.client.session"].discard("farmesh.client.client")
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " → ".join((*trail, name))
+        if name not in done:
+            for found in sorted(graph[name]):
+                visit(found, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
