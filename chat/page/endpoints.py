@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.events import api
 from starlette.requests import Request as HTTPRequest
 
-from chat.access.callers import caller_of
+from chat.access.callers import visitor_of
 from chat.errors import ChatError
 from chat.ids import is_id, new_id
 from chat.live.chat import Request
@@ -108,7 +108,7 @@ def _wanted(store: ChatStore, system_prompt: str, chosen: dict[str, Any]) -> Req
 
 
 def _caller(request: gr.Request | None) -> Caller:
-    return caller_of(_asked(request))
+    return visitor_of(_asked(request)).caller
 
 
 def _asked(request: gr.Request | None) -> HTTPRequest | None:

@@ -1,7 +1,7 @@
 """What the page's buttons do: handlers between Gradio's events and the chats.
 
 A handler starts something and returns at once; :meth:`Page.watch` alone streams. Live objects
-never sit in Gradio's state: every event brings the chat's id, and the person's cookie with it.
+never sit in Gradio's state: every event brings the chat's id, and the Guard says whose it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from chat.access.callers import caller_of, person_of
+from chat.access.callers import visitor_of
 from chat.conversation import controls
 from chat.errors import ChatError
 from chat.kept.likes import Likes
@@ -172,9 +172,8 @@ class Page:
 
     async def like(self, chat_id: str, request: gr.Request, data: gr.LikeData) -> Updates:
         """Write down what the person thinks of a reply."""
-        cookie = request.headers.get("cookie") if request.headers else None
         try:
-            chat = self._store.open(chat_id, person_of(cookie))
+            chat = self._store.open(chat_id, visitor_of(request.request).person)
             owners = paint.messages(chat.view.entries)[1]
             index = data.index if isinstance(data.index, int) else data.index[0]
             path = chat.conversation.path_to(owners[index])
@@ -211,8 +210,7 @@ class Page:
         self, name: str, kept: Any, chat_id: str, request: gr.Request | None = None
     ) -> list[Any]:
         """The controls' values for a preset; a name that is just being typed changes nothing."""
-        cookie = request.headers.get("cookie") if request and request.headers else None
-        chat = self._store.find(chat_id, person_of(cookie))
+        chat = self._store.find(chat_id, visitor_of(request.request).person) if request else None
         own = (chat.backend if chat else self._store.backend).defaults
         values = controls.preset_values(name, own, mapping(kept))
         return [(values or {}).get(field, gr.skip()) for field in controls.PRESET_FIELDS]
@@ -302,9 +300,9 @@ class Page:
         return gr.update(value=paint.sentence(explain(error).text), visible=True)
 
     def _chat(self, values: Values, request: gr.Request) -> Chat:
-        cookie = request.headers.get("cookie") if request.headers else None
+        visitor = visitor_of(request.request)
         chat_id = str(values[self._parts.chat_id] or "")
-        return self._store.open(chat_id, person_of(cookie), caller_of(request.request))
+        return self._store.open(chat_id, visitor.person, visitor.caller)
 
     def _request(self, values: Values) -> Request:
         """

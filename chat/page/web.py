@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.staticfiles import StaticFiles
 
-from chat.access.callers import person_of
+from chat.access.callers import visitor_of
 from chat.conversation.tree import Conversation
 from chat.errors import ChatError
 from chat.live.chat import Chat
@@ -102,7 +102,7 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
             data = await request.json()
             conversation = Conversation.from_data(data.get("messages"))
             system, model = str(data.get("system") or ""), str(data.get("model") or "")
-            chat = store.open(chat_id, person_of(request.headers.get("cookie")))
+            chat = store.open(chat_id, visitor_of(request).person)
             if model and not chat.view.entries:
                 with contextlib.suppress(FarMeshError):  # not offered any more: the default one
                     await store.use(chat, model)
@@ -125,15 +125,15 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
     @app.post("/farmesh/leave")
     async def leave(request: Request, chats: str = "") -> dict[str, Any]:
         """Sent by a page that is being closed."""
-        store.leave(chats.split(",")[:MAX_LEFT], person_of(request.headers.get("cookie")))
+        store.leave(chats.split(",")[:MAX_LEFT], visitor_of(request).person)
         return {}
 
     @app.delete("/farmesh/chat/{chat_id}")
     async def forget(chat_id: str, request: Request) -> dict[str, Any]:
         """Drop one's own chat and the KV caches that it has on the nodes."""
-        store.forget(chat_id, person_of(request.headers.get("cookie")))
+        store.forget(chat_id, visitor_of(request).person)
         return {}
 
 
 def _find(store: ChatStore, chat_id: str, request: Request) -> Chat | None:
-    return store.find(chat_id, person_of(request.headers.get("cookie")))
+    return store.find(chat_id, visitor_of(request).person)

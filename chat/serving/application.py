@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -19,7 +18,7 @@ from chat.api.openai import routes
 from chat.live.store import ChatStore
 from chat.models.ledger import Ledger
 from chat.page import layout, web, web_kept
-from chat.places import LOOPBACK
+from chat.places import LOOPBACK, on_a_space
 from chat.serving import state
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import Settings, SwarmSettings
@@ -54,7 +53,7 @@ def application(
         gate=gate,
         hosts=hosts_of(server),
         proxies=server.proxies > 0,
-        embedded="SPACE_ID" in os.environ,
+        embedded=on_a_space(),
         root_path=server.root_path,
         head=web.HEAD,
         body=web.BODY,

@@ -12,7 +12,7 @@ import gradio as gr
 import pytest
 from starlette.requests import HTTPConnection
 
-from chat.access.callers import CALLER, PERSON_COOKIE
+from chat.access.callers import VISITOR, Visitor
 from chat.ids import new_id
 from chat.live import chat as session
 from chat.live.limits import Caller
@@ -54,11 +54,8 @@ class Tab:
         self.watchers = 0
 
     def watch(self) -> asyncio.Task[None]:
-        cookie = {"cookie": f"{PERSON_COOKIE}={PERSON}"}
-        scope = {"type": "http", CALLER: Caller.of(PERSON)}
-        asked = SimpleNamespace(
-            session_hash=self.name, headers=cookie, request=HTTPConnection(scope)
-        )
+        scope = {"type": "http", VISITOR: Visitor(Caller.of(PERSON), PERSON)}
+        asked = SimpleNamespace(session_hash=self.name, request=HTTPConnection(scope))
         request = cast(gr.Request, asked)
 
         self.watchers += 1
