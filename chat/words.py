@@ -19,7 +19,6 @@ from farmesh.errors import (
     SwarmUnreachable,
 )
 from farmesh.events import FinishReason, GenerationStats
-from farmesh.params import SamplingParams
 
 
 def explain(error: BaseException) -> Notice:
@@ -100,36 +99,6 @@ def summary(stats: GenerationStats) -> str:
     if stats.reroutes:
         parts.append(f"rerouted {count(stats.reroutes, 'time')}")
     return " · ".join(parts)
-
-
-_NAMES = {
-    "max_new_tokens": "at most {} tokens",
-    "temperature": "temperature {}",
-    "top_p": "top-p {}",
-    "top_k": "top-k {}",
-    "min_p": "min-p {}",
-    "typical_p": "typical-p {}",
-    "repetition_penalty": "repetition penalty {}",
-    "presence_penalty": "presence penalty {}",
-    "frequency_penalty": "frequency penalty {}",
-    "no_repeat_ngram_size": "no repeated {}-gram",
-}
-_ALWAYS = ("max_new_tokens", "temperature")
-
-
-def made_with(params: SamplingParams, seed: int | None, model: str = "") -> str:
-    """The model and settings of a reply; those that are off are left out."""
-    neutral = SamplingParams()
-    parts = [
-        words.format(f"{getattr(params, name):g}")
-        for name, words in _NAMES.items()
-        if name in _ALWAYS or getattr(params, name) != getattr(neutral, name)
-    ]
-    if params.stop:
-        parts.append(f"stops at {count(len(params.stop), 'text')}")
-    if seed is not None and not params.greedy:
-        parts.append(f"seed {seed}")
-    return ", ".join([*([model] if model else []), *parts])
 
 
 def finish(reason: FinishReason) -> str:

@@ -273,9 +273,9 @@ def _settings(
         _drawn("<h3>How it replies</h3>")
         presets = presets_menu()
         knobs: dict[str, Any] = {}
-        for knob in controls.KNOBS:
-            if knob.common:
-                knobs[knob.name] = _slider(knob, own)
+        for slider in controls.SLIDERS:
+            if slider.common:
+                knobs[slider.name] = _slider(slider, own)
         knobs["max_new_tokens"] = gr.Number(
             own.max_new_tokens,
             label=t("Longest reply"),
@@ -292,9 +292,9 @@ def _settings(
             elem_id="fm-system",
         )
         with gr.Accordion(t("More"), open=False, elem_id="fm-more"):
-            for knob in controls.KNOBS:
-                if not knob.common:
-                    knobs[knob.name] = _slider(knob, own)
+            for slider in controls.SLIDERS:
+                if not slider.common:
+                    knobs[slider.name] = _slider(slider, own)
             knobs["seed"] = gr.Textbox(
                 "",
                 label=t("Seed"),
@@ -321,15 +321,15 @@ def _settings(
     return knobs, system, begin, presets
 
 
-def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
+def _slider(slider: controls.Slider, own: SamplingParams) -> gr.Slider:
     return gr.Slider(
-        knob.low,
-        knob.high,
-        value=getattr(own, knob.name),
-        step=knob.step,
-        label=t(knob.label),
-        info=t(knob.info),
-        elem_id=f"fm-{knob.name.replace('_', '-')}",
+        slider.low,
+        slider.high,
+        value=getattr(own, slider.name),
+        step=slider.step,
+        label=t(slider.label),
+        info=t(slider.info),
+        elem_id=f"fm-{slider.name.replace('_', '-')}",
     )
 
 

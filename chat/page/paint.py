@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from chat import words
+from chat.conversation import controls
 from chat.conversation.reply import Phase, ReplyView
 from chat.conversation.tree import Entry
 from chat.errors import Forward
@@ -121,7 +122,7 @@ def _done(view: ChatView) -> str:
     last = view.entries[-1].message if view.entries else None
     if last is None or last.params is None or last.note != view.status:
         return Markup('<div class="fm-done">{}</div>').format(view.status) if view.status else ""
-    made = words.made_with(last.params, last.stats.seed if last.stats else None, last.model)
+    made = controls.made_with(last.params, last.stats.seed if last.stats else None, last.model)
     return Markup(
         '<details class="fm-done"><summary>{}</summary><p>Made with {}.</p></details>'
     ).format(view.status, made)

@@ -148,8 +148,8 @@ def test_versions_are_offered_in_both_directions() -> None:
     ("name", "value", "sentence"),
     [
         ("top_k", 2.5, "Top-k must be a whole number"),
-        ("top_p", 0, "top_p must be greater than 0"),
-        ("temperature", float("nan"), "temperature must be between"),
+        ("top_p", 0, "Top-p must be above 0 and at most 1, not 0"),
+        ("temperature", float("nan"), "Temperature must be between 0 and 100"),
         ("max_new_tokens", None, "Longest reply needs a number"),
         ("seed", "-1", "Seed must be a whole number"),
         ("seed", "1e3", "Seed must be a whole number"),

@@ -22,7 +22,7 @@ from chat.protocol.mesh import MeshStatus, NodeStatus, SwarmStatus, TokenizerFil
 from farmesh.core import NodeInfo, NodeState, Route, SwarmSnapshot
 from farmesh.errors import ContextOverflow, SessionClosed
 from farmesh.events import Event, TokenGenerated
-from farmesh.params import SamplingParams
+from farmesh.params import KNOBS, SamplingParams
 
 LOOK_SECONDS = 5.0  # between looks at the other app's swarm
 
@@ -162,15 +162,11 @@ def body_of(
         "prompt": list(token_ids),
         "stream": True,
         "max_tokens": sampling.max_new_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "typical_p": sampling.typical_p,
-        "repetition_penalty": sampling.repetition_penalty,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "no_repeat_ngram_size": sampling.no_repeat_ngram_size,
+        **{
+            knob.name: getattr(sampling, knob.name)
+            for knob in KNOBS
+            if knob.name != "max_new_tokens"
+        },
         "seed": seed,
         "stop": [],
         "stop_token_ids": list(sampling.stop_token_ids),
