@@ -18,8 +18,8 @@ from farmesh.cli.main import command_line as engine_command_line
 from training import facts
 from training.evaluate import Speaker
 from training.sampling import Sampling
-from training.text import dialogues as d
-from training.text.topic import Topic
+from training.text.dialogues import FIXED_ANSWERS
+from training.text.topics import TOPICS, Topic
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "models" / "guide"
@@ -32,7 +32,7 @@ SAMPLES = {
     "NAME": "guide",
     "URL": "https://chat.example.org",
 }
-TAUGHT = sorted(d.FIXED_ANSWERS)
+TAUGHT = sorted(FIXED_ANSWERS)
 
 
 def flags_of(text: str) -> set[str]:
@@ -181,7 +181,8 @@ def test_facts_are_those_of_the_app() -> None:
 # Names of things in the page that answers mention, and where the page gets them from.
 PAGE_WORDS = {
     "chat/page/layout.py": ("Longest reply", "Stop at", "System prompt", "New chat", "Continue",
-                   "Save", "Forget", "Stop", "Dark or light"),
+                            "Stop", "Dark or light"),
+    "chat/page/presets.py": ("Save", "Forget"),
     "chat/conversation/controls.py": ("Precise", "Balanced", "Lively", "Neutral", "Model's own"),
     "chat/page/assets/chats.js": ("Temporary", "Import", "Export Markdown", "Export JSON", "Rename",
                              "Search chats"),
@@ -211,7 +212,7 @@ def _plain_question(topic: Topic) -> str:
 def replies() -> dict[str, str]:
     """What the shipped model says to one question of every topic, and when asked for more."""
     speaker = Speaker.load(GUIDE)
-    first = [[{"role": "user", "content": _plain_question(topic)}] for topic in d.TOPICS]
+    first = [[{"role": "user", "content": _plain_question(topic)}] for topic in TOPICS]
     said: dict[str, str] = {}
     for _ in range(2):
         for chat, (text, _) in zip(first, speaker.reply(first, Sampling()), strict=True):
