@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from transformers import PreTrainedConfig
 
@@ -137,13 +136,8 @@ class FarMeshClient:
         await self._lookout.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._lookout.__aexit__(kind, error, traceback)
+    async def __aexit__(self, *_: object) -> None:
+        await self._lookout.__aexit__()
         self._ends.close()
 
     def session(self, max_length: int | None = None) -> InferenceSession:

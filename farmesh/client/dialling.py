@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from farmesh.client.link import HopLink
 from farmesh.client.lookout import Lookout
-from farmesh.client.view import SwarmView
 from farmesh.config import ClientConfig
 from farmesh.core import Hop, PeerId, Route
 from farmesh.errors import HopLost, RemoteError, StreamBroken, TransportError
@@ -30,19 +29,13 @@ class Dialler:
     def __init__(self, lookout: Lookout, config: ClientConfig, hidden_size: int) -> None:
         self.config = config
         self.hidden_size = hidden_size
+        self.view = lookout.view
+        self.clock = lookout.clock
         self._lookout = lookout
         self._rewinds: dict[tuple[PeerId, str | None], bool] = {}  # by peer and its version
 
     def __repr__(self) -> str:
         return f"<Dialler {len(self._rewinds)} nodes probed, {self._lookout!r}>"
-
-    @property
-    def view(self) -> SwarmView:
-        return self._lookout.view
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        return self._lookout.clock
 
     def make_link(self, hop: Hop, max_length: int) -> HopLink:
         node = self.view.node(hop.peer_id)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 
 import torch
 
@@ -46,8 +47,9 @@ class Ends:
             1, "farmesh-stem", initializer=torch.set_num_threads, initargs=(threads,)
         )
         self._make_stem = make_stem
-        self._clock = clock
-        self._inline_seconds = inline_seconds
+        self._make_head = partial(
+            HeadBatcher, executor=self._executor, clock=clock, inline_seconds=inline_seconds
+        )
         self._loaded: tuple[Stem, HeadBatcher] | None = None
 
     def __repr__(self) -> str:
@@ -60,12 +62,7 @@ class Ends:
         """
         loop = asyncio.get_running_loop()
         stem = await loop.run_in_executor(self._executor, self._load, progress)
-        self._loaded = (
-            stem,
-            HeadBatcher(
-                stem, self._executor, clock=self._clock, inline_seconds=self._inline_seconds
-            ),
-        )
+        self._loaded = stem, self._make_head(stem)
 
     def _load(self, progress: Progress | None) -> Stem:
         self.checkpoint.fetch(stem_prefixes(self.checkpoint), progress)

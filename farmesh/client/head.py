@@ -45,9 +45,8 @@ class HeadBatcher:
         self,
         stem: Stem,
         executor: Executor,
-        *,
         clock: Callable[[], float],
-        inline_seconds: float = INLINE_SECONDS,
+        inline_seconds: float,
     ) -> None:
         self._stem = stem
         self._executor = executor

@@ -18,22 +18,19 @@ from farmesh.planning.chunks import Chunk, first_starts, plan_chunks
 from farmesh.wire.messages import Step, tokens_per_message
 from farmesh.wire.metadata import StepMetadata
 
+Embed = Callable[[Chunk], Awaitable[torch.Tensor]]  # to [1, tokens, hidden]
+Told = Callable[[int], Awaitable[None]]  # hears how many tokens are done
+
 _CHUNKS_BETWEEN = 1  # prefill chunks on their way, beside one at each hop
 
 
 class Hops:
     """The links of a route in order; empty before it is opened and after it was closed."""
 
-    def __init__(
-        self,
-        dialler: Dialler,
-        max_length: int,
-        embed: Callable[[Chunk], Awaitable[torch.Tensor]],
-    ) -> None:
+    def __init__(self, dialler: Dialler, max_length: int, embed: Embed) -> None:
         """
         Args:
             max_length: tokens that the hops are asked to hold.
-            embed: ``[1, tokens, hidden]`` of a chunk.
         """
         self.links: list[HopLink] = []
         self.relay_only = False  # no pushes: to find out which hop is slow or answers nonsense
@@ -164,12 +161,11 @@ class Hops:
 
     # --- forward --------------------------------------------------------------------------------
 
-    async def advance(self, upto: int, told: Callable[[int], Awaitable[None]]) -> torch.Tensor:
+    async def advance(self, upto: int, told: Told) -> torch.Tensor:
         """Bring all hops to ``upto`` tokens; the last hop's ``[1, tokens, hidden]``, at least of
         the last token.
 
-        Args:
-            told: hears the tokens done so far, unless only one is missing.
+        Nothing is told when only one is missing.
 
         Raises: HopLost, Suspect.
         """
@@ -178,9 +174,7 @@ class Hops:
             return await self._run_chunk(Chunk(upto - 1, upto, len(self.links) - 1))
         return await self._prefill(plan_chunks(positions, upto, self._chunk_size), told)
 
-    async def _prefill(
-        self, chunks: list[Chunk], told: Callable[[int], Awaitable[None]]
-    ) -> torch.Tensor:
+    async def _prefill(self, chunks: list[Chunk], told: Told) -> torch.Tensor:
         """Several chunks at once, each at another hop, where that is safe."""
         await told(chunks[0].start)
         while True:
@@ -193,9 +187,7 @@ class Hops:
             if not chunks:
                 return output
 
-    async def _run_chunks(
-        self, chunks: list[Chunk], told: Callable[[int], Awaitable[None]]
-    ) -> torch.Tensor:
+    async def _run_chunks(self, chunks: list[Chunk], told: Told) -> torch.Tensor:
         """The last chunk's output; a failure or cancel stops them all."""
         window = asyncio.Semaphore(len(self.links) + _CHUNKS_BETWEEN)
 
@@ -219,14 +211,8 @@ class Hops:
     async def _run_chunk(self, chunk: Chunk, *, alone: bool = True) -> torch.Tensor:
         """One chunk through its hops; ``[1, tokens, hidden]`` from the last of them."""
         links = self.links[: chunk.last_hop + 1]
-        passage = Passage(
-            self._dialler,
-            links,
-            chunk,
-            step_id=next(self._step_ids),
-            epoch=self._epoch,
-            relay_only=self.relay_only,
-        )
+        step_id = next(self._step_ids)
+        passage = Passage(self._dialler, links, chunk, step_id, self._epoch, self.relay_only)
         async with self._entry:
             await passage.enter(await self._embed(chunk))
         output = await passage.finish()

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
-from types import TracebackType
 
 from farmesh.client.view import IMPATIENT_SECONDS, SwarmView
 from farmesh.config import ClientConfig
@@ -62,12 +61,7 @@ class Lookout:
         self._keeper = asyncio.create_task(self._keep_joined(), name="farmesh-client")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
 import torch
@@ -18,6 +19,7 @@ from farmesh.wire.metadata import NextServer, StepMetadata
 _SMALL_STEP = 8  # tokens whose activations always fit into the transport's buffers
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Passage:
     """Carries one chunk through ``links``: :meth:`enter` the first hop, then :meth:`finish`.
 
@@ -26,24 +28,14 @@ class Passage:
     carries on itself under the same step id, so that nothing is computed twice.
     """
 
-    def __init__(
-        self,
-        dialler: Dialler,
-        links: list[HopLink],
-        chunk: Chunk,
-        *,
-        step_id: str,
-        epoch: int,
-        relay_only: bool,
-    ) -> None:
-        self._dialler = dialler
-        self._links = links
-        self._chunk = chunk
-        self._step_id = step_id
-        self._epoch = epoch
-        self._relay_only = relay_only
-        self._replies: list[asyncio.Future[StepReply]] = []  # of each hop, from when it entered
-        self._fed = 0  # hops that have the chunk, or get it from the one before them
+    _dialler: Dialler
+    _links: list[HopLink]
+    _chunk: Chunk
+    _step_id: str
+    _epoch: int
+    _relay_only: bool  # no pushes
+    _replies: list[asyncio.Future[StepReply]] = field(default_factory=list)  # one of each hop
+    _fed: int = 0  # hops that have the chunk, or get it from the one before them
 
     def __repr__(self) -> str:
         chunk = self._chunk

@@ -24,6 +24,8 @@ from farmesh.errors import (
 from farmesh.events import Event, Rerouted, RouteFound, WaitingForBlocks, WaitingForCache
 from farmesh.wire.failures import CODE_BUSY, CODE_INVALID
 
+Tell = Callable[[Event], Awaitable[None]]
+
 _QUIET_SECONDS = 1.0  # of waiting for nodes before anybody is told
 
 
@@ -33,13 +35,7 @@ class Repair:
     A fresh hop holds nothing yet: what brings hops forward refills it.
     """
 
-    def __init__(
-        self,
-        lookout: Lookout,
-        dialler: Dialler,
-        hops: Hops,
-        tell: Callable[[Event], Awaitable[None]],
-    ) -> None:
+    def __init__(self, lookout: Lookout, dialler: Dialler, hops: Hops, tell: Tell) -> None:
         self.reroutes = 0  # in this reply
         self._lookout = lookout
         self._dialler = dialler

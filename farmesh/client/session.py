@@ -14,7 +14,6 @@ import random
 from array import array
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 import torch
 
@@ -281,10 +280,5 @@ class InferenceSession:
     async def __aenter__(self) -> InferenceSession:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
