@@ -42,7 +42,8 @@ class ClientConfig:
     max_reroutes: int = 8  # hops lost in a row, without a token between, before giving up
     missing_blocks_timeout: float = 30.0  # seconds to wait for blocks that nobody serves
     ban_seconds: float = 15.0  # first demotion of a lost node; doubles with each failure
-    use_push: bool = True  # let nodes hand activations straight to the next hop
+    use_push: bool = True  # let nodes hand activations straight to the next hop ...
+    push_gain: float = 0.005  # seconds ... that it must save: both work more than for a reply
     max_session_tokens: int = 8192  # longest session asked for, lowered to the model's context
 
 

@@ -23,11 +23,12 @@ from typing import Any
 import pytest
 import torch
 
-import farmesh.client.client
-import farmesh.client.head
 import farmesh.node.node
 import farmesh.node.scheduler
+import farmesh.node.speed
+import farmesh.node.tick
 from farmesh.checkpoint.reader import Checkpoint
+from farmesh.client.ends import Ends
 from farmesh.client.session import InferenceSession
 from farmesh.client.stem import Stem
 from farmesh.core import Span
@@ -63,6 +64,17 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.clock.now
+
+    def client_parts(self, checkpoint: Path) -> dict[str, Any]:
+        """What a client in simulated time is made of: no threads, and computing takes time."""
+        ends = Ends(
+            _checkpoint(checkpoint, side="client"),
+            executor=Inline(),
+            make_stem=_stem,
+            clock=self.time,
+            inline_seconds=0.0,
+        )
+        return {"ends": ends, "clock": self.time}
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Nothing to wait for; asyncio would wait for a real thread, in real time."""
@@ -135,20 +147,15 @@ def _stack(
 
 @contextlib.contextmanager
 def simulated_time() -> Iterator[None]:
-    """The engine's clocks, threads and loading are replaced, for as long as this lasts."""
+    """The nodes' clocks, threads and loading are replaced, for as long as this lasts."""
     speed = farmesh.node.speed.Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("farmesh.") and getattr(module, "time", None) is real_time:
                 patch.setattr(module, "time", _Clock("time"))
-        for owner in (farmesh.node.scheduler, farmesh.client.client):
-            patch.setattr(owner, "ThreadPoolExecutor", Inline)
+        patch.setattr(farmesh.node.scheduler, "ThreadPoolExecutor", Inline)
         patch.setattr(farmesh.node.node, "Checkpoint", partial(_checkpoint, side="node"))
-        patch.setattr(farmesh.client.client, "Checkpoint", partial(_checkpoint, side="client"))
-        patch.setattr(farmesh.client.client, "Stem", _stem)
-        patch.setattr(farmesh.client.client, "_PUSH_SECONDS", -1e9)
-        for owner in (farmesh.node.scheduler, farmesh.client.head):
-            patch.setattr(owner, "_INLINE_SECONDS", 0.0)  # computing takes simulated time
+        patch.setattr(farmesh.node.tick, "INLINE_SECONDS", 0.0)  # computing takes simulated time
         patch.setattr(farmesh.node.node, "BlockStack", _stack)
         patch.setattr(farmesh.node.node, "measure_speed", lambda *_: speed)
         yield

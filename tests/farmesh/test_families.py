@@ -116,7 +116,7 @@ def expected(model: Any, prompt: Sequence[int], count: int) -> tuple[list[int], 
 
 def spy_on_logits(client: FarMeshClient) -> list[torch.Tensor]:
     """All logits that the client computes from now on, ``[rows, vocabulary]`` each."""
-    stem, _ = client._parts
+    stem, _ = client._ends._parts
     seen: list[torch.Tensor] = []
     compute = stem.logits
 

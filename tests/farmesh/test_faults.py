@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
+from farmesh.client.view import SwarmView
 from farmesh.core import Span
 from farmesh.errors import MissingBlocks, RemoteError, RetriesExhausted, SwarmBusy
 from farmesh.events import Rerouted, RouteFound, TokenGenerated, WaitingForBlocks
@@ -725,7 +725,7 @@ async def test_a_node_that_cannot_rewind_is_found_out(
             await generate_until(session, follow, greedy(50), TokenGenerated)  # stopped
             after = await generate(session, edited, greedy(6))
             assert after.tokens == oracle.greedy(edited, 6)
-        assert set(client._rewinds.values()) == {not ignores}
+        assert set(client._dialler._rewinds.values()) == {not ignores}
 
 
 @simulated
@@ -744,4 +744,4 @@ async def test_events_of_a_new_route_come_once(checkpoint: Path) -> None:
 
 def test_the_client_forgets_nothing_between_tests() -> None:
     """Prevents bans in a class attribute, shared by all clients of a process."""
-    assert "_bans" not in vars(FarMeshClient)
+    assert "bans" not in vars(SwarmView)

@@ -25,7 +25,7 @@ from farmesh.hub.progress import FetchBar
 from farmesh.hub.source import fetch_tokenizer, is_remote
 from farmesh.network.inprocess import InProcessSwarm
 from farmesh.node import FarNode
-from farmesh.upstream.model import _LOOP
+from farmesh.upstream.loop import LoopThread
 from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy, until
 from tests.hub import Hub
 from tests.models import Oracle
@@ -87,7 +87,8 @@ def test_upstreams_quickstart_by_name(
     hub.add("someone/tiny.v1", shards, token="hf_secret")
     config = NodeConfig(checkpoint=shards, span=Span(0, 4), dht_prefix="tiny-v1-hf", threads=1)
     node = FarNode(config)
-    _LOOP.run(node.__aenter__())
+    loop = LoopThread()
+    loop.run(node.__aenter__())
     try:
         with pytest.raises(CheckpointNotFound, match="a private one needs HF_TOKEN"):
             AutoDistributedModelForCausalLM.from_pretrained("someone/tiny.v1")
@@ -101,7 +102,8 @@ def test_upstreams_quickstart_by_name(
         outputs = model.generate(torch.tensor([PROMPT]), max_new_tokens=5)
         model.close()
     finally:
-        _LOOP.run(node.__aexit__(None, None, None))
+        loop.run(node.__aexit__(None, None, None))
+        loop.close()
     assert outputs.tolist() == [PROMPT + oracle.greedy(PROMPT, 5)]
     small = {"config.json", "generation_config.json", "model.safetensors.index.json"}
     stem = files_of(shards, "model.embed_tokens", "model.norm", "lm_head")
