@@ -71,7 +71,7 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
             "html": html,
             "known": mine is not None,
             "running": mine is not None and mine.running,
-            "watched": mine is not None and mine.watched,
+            "watched": mine is not None and mine.attendance.watched,
             "model": backend.id,
             "progress": backend.progress,
         }

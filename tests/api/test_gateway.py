@@ -20,8 +20,8 @@ from chat.access.accounts import AccountFile, Key, hash_key, write
 from chat.access.gate import Gate
 from chat.api.openai.requests import CompletionRequest
 from chat.errors import Forward, GatewayFailure
-from chat.live.chat import Request
 from chat.live.pool import SessionPool
+from chat.live.prompts import Request
 from chat.models import health
 from chat.models.backend import Backend, Engine, Stage
 from chat.models.gateway import opening
@@ -185,7 +185,7 @@ async def test_stop_ends_the_work_over_there(api: Api, client: FakeClient) -> No
     client.enqueue("abcdefgh" * 40)
     async with over(api) as backend:
         chat = open_chat(backend)
-        chat.send("go", ASK)
+        await chat.send("go", ASK)
         watching = asyncio.create_task(settle(chat))
         await until(lambda: client.calls and client.calls[0].produced > 3)
         await chat.stop()
@@ -371,7 +371,7 @@ async def test_the_death_of_the_other_app_keeps_what_arrived(client: FakeClient)
         backend.engine = Engine(fake_client(http), FakeTokenizer(), 2000)
         backend._settled.set()
         chat = open_chat(backend)
-        chat.send("go", ASK)
+        await chat.send("go", ASK)
         async for view in chat.watch(0.0):
             if view.live and view.live.text == "hi":
                 arrived.set()

@@ -9,7 +9,7 @@ import pytest
 from chat.conversation import controls
 from chat.conversation.tree import Entry, Message
 from chat.errors import Notice
-from chat.live.chat import ChatView
+from chat.live.view import ChatView
 from chat.models.health import headline
 from chat.page import paint
 from chat.page.block_map import block_map
