@@ -9,7 +9,7 @@ either: the ids up to a reply are the very ids that the reply was generated from
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -24,7 +24,11 @@ KEPT_AFTER_OVERFLOW = 0.7  # share of the room that is filled after old turns le
 # oldest turn would leave in every turn, and each time the whole prompt is computed anew
 
 MEMO_SIZE = 4  # prompts remembered per chat: this turn's, the one before, and two for versions
-LONG_TOKEN = 8  # characters; a text of more per token of room does not fit, as a rule
+
+# What a message takes, roughly: it only says where to look first.
+TOKEN_CHARACTERS = 4
+ROLE_TOKENS = 4  # around each message
+TOO_LONG = 1.25  # times the room: a guess of so much does not fit, as a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,8 @@ def fit(
 ) -> Prompt:
     """Leave out the oldest turns until the prompt fits; the system prompt stays.
 
-    Prompts are tried by halving: one with more turns is taken to be longer. Of ``n`` turns at
-    most about ``2 log2(n)`` are rendered, and hardly any that are longer than the context.
+    A prompt of more turns is taken to be longer: of ``n`` turns at most about ``2 log2(n)`` are
+    tried, mostly three or four, and none that is much longer than the context.
 
     Args:
         limit: tokens that the context can hold.
@@ -214,30 +218,53 @@ def fit(
         builder.remember(system, messages[start:], tried[place])
         return Prompt(tried[place] + begun, start, begun)
 
-    last = len(starts) - 1
-    characters = sum(len(message.text) for message in messages[first_kept:])
-    looks = [0] if characters <= LONG_TOKEN * room else _from_the_end(last)
-    too_long = next((place for place in looks if size(place) > room), None)
+    guesses = _guesses(messages, starts)
+    too_long = next((place for place in _looks(guesses, room) if size(place) > room), None)
     if too_long is None:
         return chosen(0)
     target = room * KEPT_AFTER_OVERFLOW
-    place = min((one for one in tried if size(one) <= target), default=last)
-    while place - too_long > 1:
-        middle = (too_long + place) // 2
-        if size(middle) <= target:
-            place = middle
-        else:
-            too_long = middle
+    wanted = target * guesses[too_long] / size(too_long)
+    at = next((i for i, guess in enumerate(guesses) if guess <= wanted), len(starts))
+    place = _first(lambda place: size(place) <= target, too_long, len(starts) - 1, at)
     if size(place) > room:
         raise ContextOverflow(size(place) + reserve, limit)
     return chosen(place)
 
 
-def _from_the_end(last: int) -> Iterator[int]:
-    """Places from ``last`` to 0, in steps that double: what is looked at stays short."""
-    step = 1
-    place = last
-    while place > 0:
-        yield place
-        place, step = place - step, 2 * step
+def _guesses(messages: Sequence[Message], starts: Sequence[int]) -> list[float]:
+    """Roughly the tokens from each start to the end."""
+    left, found = 0.0, []
+    ends = [*starts[1:], len(messages)]
+    for start, end in zip(reversed(starts), reversed(ends), strict=True):
+        for message in messages[start:end]:
+            tokens = len(message.token_ids) or len(message.text) / TOKEN_CHARACTERS
+            left += tokens + ROLE_TOKENS
+        found.append(left)
+    return found[::-1]
+
+
+def _looks(guesses: Sequence[float], room: int) -> Iterator[int]:
+    """Places at which a prompt may be too long, the shortest first; the last is the whole chat."""
+    enough = TOO_LONG * room
+    for place in range(len(guesses) - 1, 0, -1):
+        if guesses[place] >= enough:
+            yield place
+            enough = 2 * guesses[place]
     yield 0
+
+
+def _first(fits: Callable[[int], bool], low: int, high: int, at: int) -> int:
+    """The first place after ``low`` that fits, or ``high``; looks around ``at``, then halves."""
+    step, before = 1, None
+    while high - low > 1:
+        if not (step and low < at < high):
+            step, at = 0, (low + high) // 2
+        found = fits(at)
+        if found:
+            high = at
+        else:
+            low = at
+        if before is not None and found is not before:
+            step = 0  # between the two
+        at, step, before = (at - step if found else at + step), 2 * step, found
+    return high
