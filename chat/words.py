@@ -6,7 +6,7 @@ traceback, no path, no address.
 
 from __future__ import annotations
 
-from chat.errors import ChatError, Forward, GatewayFailure, Notice
+from chat.errors import ChatError, Forward, GatewayFailure, Kept, Notice
 from farmesh.core import Span
 from farmesh.errors import (
     ContextOverflow,
@@ -22,7 +22,7 @@ from farmesh.events import FinishReason, GenerationStats
 
 
 def explain(error: BaseException) -> Notice:
-    """The sentence for an error, and the way forward."""
+    """What is said of an error, and the way forward."""
     match error:
         case ChatError():
             return Notice(str(error), Forward.EDIT)
@@ -31,25 +31,33 @@ def explain(error: BaseException) -> Notice:
         case ContextOverflow():
             return Notice(too_long(error.wanted, error.limit), Forward.EDIT)
         case GatewayFailure():
-            return Notice(str(error), error.forward)
+            return error.notice
         case MissingBlocks():
             return Notice(
-                f"Nobody in the swarm serves {blocks(error.missing)} of the model at present. "
-                f"Your message is kept: try again when the block map has no gap."
+                f"Nobody in the swarm serves {blocks(error.missing)} of the model at present.",
+                kept=Kept.MESSAGE,
+                advice="try again when the block map has no gap.",
             )
         case SwarmUnreachable():
-            return Notice("The swarm does not answer. Your message is kept: try again in a moment.")
+            return Notice(
+                "The swarm does not answer.", kept=Kept.MESSAGE, advice="try again in a moment."
+            )
         case SwarmBusy():
-            return Notice("All nodes are full at present. Your message is kept: try again soon.")
+            return Notice(
+                "All nodes are full at present.", kept=Kept.MESSAGE, advice="try again soon."
+            )
         case RetriesExhausted():
             return Notice(
-                "Nodes were lost again and again while this reply was made. What arrived is kept: "
-                "try again, or continue the reply."
+                "Nodes were lost again and again while this reply was made.",
+                kept=Kept.REPLY,
+                advice="try again, or continue the reply.",
             )
         case SwarmError() | SessionError():
-            return Notice("The swarm could not finish this reply. What arrived is kept: try again.")
+            return Notice(
+                "The swarm could not finish this reply.", kept=Kept.REPLY, advice="try again."
+            )
         case _:
-            return Notice("Something went wrong here, not with your message. Try again.")
+            return Notice("Something went wrong here, not with your message.", advice="Try again.")
 
 
 def too_long(wanted: int, limit: int) -> str:

@@ -19,7 +19,8 @@ from chat.access.callers import visitor_of
 from chat.conversation import controls
 from chat.errors import ChatError
 from chat.kept.likes import Likes
-from chat.live.chat import Chat, Request
+from chat.live.chat import Chat
+from chat.live.prompts import Request
 from chat.live.store import LOST, ChatStore
 from chat.page import paint
 from chat.page.painter import Painter, Parts, Updates, Values, choices, edited, mapping
@@ -72,7 +73,7 @@ class Page:
                         yield updates
                     if newest is not mine or self._too_many(mine):
                         if newest is not None:  # None: the page has gone
-                            chat.linger()
+                            chat.attendance.linger()
                         break
             # Gradio sends the last update again at the end; by then others may have drawn.
             yield gr.skip()
@@ -86,7 +87,7 @@ class Page:
         before = self._watching.get(tab)
         self._watching[tab] = mine
         if before is not None:
-            before.chat.wake()
+            before.chat.attendance.wake()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TAKEOVER):
                     await before.ended.wait()
@@ -100,7 +101,7 @@ class Page:
     def gone(self, tab: str) -> None:
         """The stream to a page broke: it was closed, or has crashed, or its network has gone."""
         if (watcher := self._watching.pop(tab, None)) is not None:
-            watcher.chat.leave()
+            watcher.chat.attendance.leave()
 
     # --- actions -----------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Page:
         text = values[self._parts.box] or ""
 
         async def act(chat: Chat) -> Updates:
-            chat.send(text, self._request(values))
+            await chat.send(text, self._request(values))
             return {self._parts.box: "", self._parts.begin: ""}
 
         return await self._do(values, request, act)
@@ -116,7 +117,7 @@ class Page:
     async def example(self, values: Values, request: gr.Request, data: gr.SelectData) -> Updates:
         async def act(chat: Chat) -> Updates:
             text = data.value["text"] if isinstance(data.value, dict) else str(data.value)
-            chat.send(text, self._request(values))
+            await chat.send(text, self._request(values))
             return {}
 
         return await self._do(values, request, act)

@@ -14,7 +14,7 @@ from chat.conversation import controls
 from chat.conversation.reply import Phase, ReplyView
 from chat.conversation.tree import Entry
 from chat.errors import Forward
-from chat.live.chat import ChatView
+from chat.live.view import ChatView
 
 NEARLY_FULL = 0.8  # share of the context from which the meter warns
 _THINK = re.compile(r"<think>(.*?)(</think>|\Z)", re.DOTALL)

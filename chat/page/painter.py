@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from chat.conversation import controls
-from chat.live.chat import ChatView
+from chat.live.view import ChatView
 from chat.page import paint
 
 Values = Mapping[Any, Any]

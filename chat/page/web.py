@@ -15,7 +15,7 @@ from chat.conversation.tree import Conversation
 from chat.errors import ChatError
 from chat.live.chat import Chat
 from chat.live.store import ChatStore
-from chat.models.health import headline
+from chat.models.health import Tone, headline
 from chat.page.block_map import block_map
 from farmesh.errors import FarMeshError
 
@@ -54,26 +54,28 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
         """The swarm as the page draws it, with the route of this chat's reply."""
         mine = _find(store, chat, request)
         backend = mine.backend if mine is not None else store.backend
-        text, tone = headline(backend)
-        if tone == "good" and (said := trouble()):
-            text, tone = said, "wait"
-        if tone == "good" and backend.where:
-            text = f"{text} · {backend.where}"
+        found = headline(backend)
+        text, tone = found.text, found.tone
+        if found.ready and (said := trouble()):
+            text, tone = said, Tone.WAIT
+        elif found.ready and backend.engine is not None and backend.engine.where:
+            text = f"{text} · {backend.engine.where}"
         route = mine.view.route if mine is not None and mine.running else None
         html = ""
         if (snapshot := backend.snapshot) is not None:
             routes = [route] if route else []
-            lost = bool(backend.trouble)
-            html = block_map(snapshot, routes, join=backend.join, trouble=lost)
+            lost = bool(backend.status.trouble)
+            join = backend.engine.join if backend.engine is not None else ""
+            html = block_map(snapshot, routes, join=join, trouble=lost)
         return {
             "text": text,
-            "tone": tone,
+            "tone": tone.value,
             "html": html,
             "known": mine is not None,
             "running": mine is not None and mine.running,
-            "watched": mine is not None and mine.watched,
+            "watched": mine is not None and mine.attendance.watched,
             "model": backend.id,
-            "progress": backend.progress,
+            "progress": backend.status.progress,
         }
 
     @app.get("/farmesh/chat/{chat_id}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from chat.conversation import controls
 from chat.conversation.tree import Entry, Message
 from chat.errors import Notice
-from chat.live.chat import ChatView
-from chat.models.health import headline
+from chat.live.view import ChatView
+from chat.models.health import Headline, Tone, headline
 from chat.page import paint
 from chat.page.block_map import block_map
 from chat.words import explain
@@ -108,13 +106,14 @@ def test_a_thousand_blocks_are_still_a_map() -> None:
 
 
 def test_headline_names_what_is_wrong() -> None:
-    backend = ready_backend(FakeClient())
-    assert headline(backend) == ("Looking for nodes", "wait")
-    backend.ready_since = time.monotonic() - 60
-    assert headline(backend) == ("Nobody serves Fake", "bad")
+    now = [0.0]
+    backend = ready_backend(FakeClient(), clock=lambda: now[0])
+    assert headline(backend) == Headline("Looking for nodes", Tone.WAIT)
+    now[0] = 60.0
+    assert headline(backend) == Headline("Nobody serves Fake", Tone.BAD)
     # Our own node is known to be gone long before its record in the DHT expires.
-    backend.trouble = "node-1 is being started again"
-    assert headline(backend) == ("node-1 is being started again", "wait")
+    backend.warn("node-1 is being started again")
+    assert headline(backend) == Headline("node-1 is being started again", Tone.WAIT)
 
 
 def test_meter_warns_at_eighty_percent_and_tells_who_left() -> None:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from chat.access.callers import PERSON_COOKIE, person_in
 from chat.access.guard import Guard
 from chat.ids import new_id
-from chat.live.chat import Request
+from chat.live.prompts import Request
 from chat.live.store import ChatStore
 from chat.page import layout, web
 from chat.settings.schema import ChatSettings
@@ -147,7 +147,7 @@ async def test_a_growing_reply_is_exported_too(http: httpx.AsyncClient, store: C
     client.step = 0.01
     client.enqueue("word " * 400)
     chat = store.open(chat_id, person)
-    chat.send("Tell me everything.", Request())
+    await chat.send("Tell me everything.", Request())
     async for view in chat.watch(0.0):
         if view.live is not None and len(view.live.text) > 10:
             break

@@ -103,8 +103,8 @@ def opening(backend: Backend) -> None:
     Raises:
         ApiError: the model is being opened.
     """
-    if backend.stage is Stage.STARTING:
-        sentence = f"{backend.status}; try again."
+    if backend.status.stage is Stage.STARTING:
+        sentence = f"{backend.status.text}; try again."
         raise ApiError(503, sentence, kind="server_error", code="model_opening", retry_after=2)
 
 
