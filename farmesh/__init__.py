@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         WaitingForBlocks,
         WaitingForCache,
     )
-    from farmesh.network.peer import Bootstrap
+    from farmesh.network.bootstrap import Bootstrap
     from farmesh.node import FarNode
     from farmesh.params import SamplingParams
     from farmesh.upstream.model import AutoDistributedModelForCausalLM
@@ -34,29 +34,24 @@ if TYPE_CHECKING:
 _HOMES = {
     "farmesh.client.client": ("FarMeshClient",),
     "farmesh.config": ("BootstrapConfig", "ClientConfig", "NodeConfig"),
-    "farmesh.core": (
+    "farmesh.core": ("Hop", "NodeInfo", "NodeState", "Route", "Span", "SwarmSnapshot"),
+    "farmesh.events": (
         "Event",
         "FinishReason",
         "GenerationFinished",
         "GenerationStats",
-        "Hop",
-        "NodeInfo",
-        "NodeState",
         "PrefillProgress",
         "Rerouted",
-        "Route",
         "RouteFound",
-        "SamplingParams",
-        "Span",
-        "SwarmSnapshot",
         "TokenGenerated",
         "WaitingForBlocks",
         "WaitingForCache",
     ),
+    "farmesh.params": ("SamplingParams",),
     "farmesh.upstream.model": ("AutoDistributedModelForCausalLM",),
     "farmesh.errors": ("FarMeshError",),
     "farmesh.node": ("FarNode",),
-    "farmesh.network.libp2p": ("Bootstrap",),
+    "farmesh.network.bootstrap": ("Bootstrap",),
     "farmesh.client.session": ("InferenceSession",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -31,9 +31,10 @@ from typing import Any
 import torch
 from google.protobuf.message import DecodeError
 from hivemind.compression import serialize_torch_tensor
+from hivemind.dht.protocol import DHTProtocol
 from hivemind.dht.storage import DictionaryDHTValue
 from hivemind.proto import dht_pb2, p2pd_pb2, runtime_pb2
-from hivemind.utils import MSGPackSerializer, get_dht_time
+from hivemind.utils import get_dht_time
 from hivemind.utils.timed_storage import ValueWithExpiration
 
 if "--atheris" in sys.argv:  # it counts the branches of what is imported under it
@@ -44,6 +45,7 @@ if "--atheris" in sys.argv:  # it counts the branches of what is imported under 
 
 from farmesh.core import NodeInfo, NodeState, Span
 from farmesh.errors import ProtocolError, RemoteError, StreamBroken
+from farmesh.hivemind import pack, unpack
 from farmesh.network.bounds import BoundedRecords
 from farmesh.network.frames import OwnStream, parse_message
 from farmesh.network.reachability import asked_about
@@ -58,8 +60,7 @@ from farmesh.wire.messages import (
     encode_reply,
     encode_step,
 )
-from farmesh.wire.metadata import NextServer, StepMetadata
-from farmesh.wire.packing import pack, unpack_map
+from farmesh.wire.metadata import NextServer, StepMetadata, unpack_map
 from farmesh.wire.tensors import decode_tensor, encode_tensor
 from farmesh.wire.uids import chain_uid, parse_chain
 
@@ -139,15 +140,14 @@ def _check(data: bytes) -> object:
 
 def _record(data: bytes) -> object:
     """A record as another peer's DHT answers it, up to what a client believes."""
-    try:
-        value = MSGPackSerializer.loads(data)
-    except Exception as error:  # hivemind's own part; it catches the same
-        raise ProtocolError("hivemind refuses it") from error
+    value = unpack(data)
     if not isinstance(value, DictionaryDHTValue):
         return decode_record("QmPeer", 1, value)
-    BoundedRecords().keep_valid(b"key", value)
+    protocol = DHTProtocol(_initialized_with_create=True)
+    protocol.record_validator = BoundedRecords()
+    protocol._validate_dictionary(b"key", value)
     entries = {
-        subkey: ValueWithExpiration(MSGPackSerializer.loads(inner), expires)
+        subkey: ValueWithExpiration(unpack(inner), expires)
         for subkey, (inner, expires) in value.items()
     }
     found = ValueWithExpiration(entries, value.latest_expiration_time)

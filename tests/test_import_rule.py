@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import farmesh
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 # From the top to the ground; rooms of one floor do not know one another.
@@ -31,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("farmesh.client", "farmesh.node"),
     ("farmesh.network", "farmesh.checkpoint"),
     ("farmesh.wire", "farmesh.planning", "farmesh.hub"),
+    ("farmesh.hivemind",),
     ("farmesh.config",),
     ("farmesh.params",),
     ("farmesh.events", "farmesh.text", "farmesh.tokens", "farmesh.constants"),
@@ -147,6 +150,33 @@ def test_what_decides_does_no_io(room: str) -> None:
         if room in (name, room_of(name)):
             found = {top(i) for i in GRAPH[name]}
             assert not found & (IO | CLOCKS), f"{name} does I/O"
+
+
+def insides_of_hivemind(path: Path) -> Iterator[str]:
+    """What a module does to hivemind that only ``farmesh.hivemind`` may."""
+    doors = {"P2P.create", "DHTNode.create", "MSGPackSerializer"}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.alias(name=name) if name in doors:
+                yield name
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name):
+                if ast.unparse(node) in doors or (name[0] == "_" and not name.endswith("__")):
+                    yield ast.unparse(node)
+
+
+def test_hivemind_is_mended_and_opened_in_one_room() -> None:
+    """Bug prevented: a daemon or a message met by a hivemind without its patches, and private
+    attributes of hivemind that no canary watches."""
+    for name, path in MODULES.items():
+        if name != "farmesh.hivemind" and "hivemind" in {top(i) for i in GRAPH[name]}:
+            assert not (wrong := [*insides_of_hivemind(path)]), f"{name}: {wrong}"
+
+
+def test_the_engines_public_names_are_there() -> None:
+    """Bug prevented: a name moves to another module, and ``from farmesh import`` it fails."""
+    assert all(hasattr(farmesh, name) for name in farmesh.__all__)
 
 
 def test_values_need_no_torch() -> None:

@@ -474,7 +474,7 @@ def _bootstrap(arguments: argparse.Namespace) -> Running:
         initial_peers=tuple(arguments.peers),
         relay=arguments.relay,
     )
-    from farmesh.network.peer import Bootstrap
+    from farmesh.network.bootstrap import Bootstrap
 
     async def run() -> int:
         async with Bootstrap(config) as peer:
@@ -618,12 +618,13 @@ def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
 async def _look_up(peers: tuple[str, ...], prefix: str, num_blocks: int) -> Seen:
     from farmesh.network.addresses import peer_id_of
     from farmesh.network.directory import DHTDirectory
+    from farmesh.network.joining import joined
     from farmesh.network.libp2p import LibP2PTransport
-    from farmesh.network.peer import Peer, Probe
+    from farmesh.network.options import PeerOptions
+    from farmesh.network.probing import Probe
 
-    async with Peer(
-        initial_peers=peers, client_mode=True, join_timeout=_STATUS_JOIN_SECONDS
-    ) as peer:
+    options = PeerOptions(initial_peers=peers, client_mode=True, join_timeout=_STATUS_JOIN_SECONDS)
+    async with joined(options) as peer:
         nodes = await DHTDirectory(peer.dht).lookup(prefix, num_blocks)
         transport = LibP2PTransport(peer)
         probes: dict[PeerId, Probe] = {}

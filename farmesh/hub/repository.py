@@ -94,7 +94,9 @@ class Repository:
         return {file.rfilename: file.size or 0 for file in info.siblings or ()}
 
     def _download(self, name: str, revision: str, report: Callable[[int], None] | None) -> Path:
-        for tries_left in reversed(range(_TRIES)):
+        tries_left = _TRIES
+        while True:
+            tries_left -= 1
             try:
                 with self._typed_errors(name):
                     if name.endswith(".safetensors"):
@@ -115,7 +117,6 @@ class Repository:
                     raise
                 logger.info("%s Trying again.", error)
                 time.sleep(_PAUSE_SECONDS)
-        raise AssertionError("unreachable")
 
     def _bring(self, name: str, revision: str, meter: type[Any]) -> None:
         """Leave a large file's content in the cache, where ``hf_hub_download`` then finds it.

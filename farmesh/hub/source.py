@@ -7,7 +7,6 @@ repository, and all of one commit. What goes wrong is a :class:`CheckpointError`
 
 from __future__ import annotations
 
-import logging
 import os
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,8 +14,6 @@ from pathlib import Path
 from farmesh.errors import CheckpointNotFound
 from farmesh.hub.files import Folder, Source
 from farmesh.hub.repository import REPOSITORY_NAME, Repository
-
-logger = logging.getLogger(__name__)
 
 # What tokenizers are made of, whatever their kind.
 _TOKENIZER_FILES = (

@@ -16,7 +16,7 @@ from farmesh.constants import PUBLIC_INITIAL_PEERS
 from farmesh.core import Span
 from farmesh.errors import ContextOverflow, SessionClosed
 from farmesh.network.addresses import check_address
-from farmesh.network.peer import Bootstrap
+from farmesh.network.bootstrap import Bootstrap
 from farmesh.node import FarNode
 from farmesh.upstream.loop import LoopThread
 from tests.models import Oracle

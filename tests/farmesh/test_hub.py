@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,6 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-import farmesh.hub.source
 import farmesh.node.node
 from farmesh import AutoDistributedModelForCausalLM
 from farmesh.checkpoint.reader import Checkpoint
@@ -320,6 +320,6 @@ def test_the_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert lines[0] == "Fetching: 0 % (0 of 10 MB)"
     assert lines[-1] == "Fetching: 100 % (10 of 10 MB)"
     assert len(lines) < 20
-    monkeypatch.setattr(farmesh.hub.source.sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     FetchBar()(10_000_000, 10_000_000)
     assert capsys.readouterr().err == f"\rFetching {'█' * 30} 10 of 10 MB \n"
