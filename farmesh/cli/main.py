@@ -753,6 +753,7 @@ def _generate(arguments: argparse.Namespace) -> Running:
         seed=arguments.seed,
         stop=tuple(arguments.stop),
     )
+    from farmesh.checkpoint.tokenizer import load_tokenizer
     from farmesh.client.client import FarMeshClient
     from farmesh.hub.progress import FetchBar
     from farmesh.text import TextStream
@@ -767,7 +768,12 @@ def _generate(arguments: argparse.Namespace) -> Running:
     )
 
     async def run() -> int:
-        tokenizer = await asyncio.to_thread(_tokenizer, config)
+        tokenizer = await asyncio.to_thread(
+            load_tokenizer,
+            config.checkpoint,
+            revision=config.revision,
+            cache_dir=config.cache_dir,
+        )
         token_ids = _prompt_ids(tokenizer, arguments)
         text = TextStream(tokenizer, sampling.stop)
         found = await asyncio.to_thread(FarMeshClient, config, progress=FetchBar())
@@ -779,20 +785,6 @@ def _generate(arguments: argparse.Namespace) -> Running:
         return 0
 
     return run()
-
-
-def _tokenizer(config: ClientConfig) -> Any:
-    from transformers import AutoTokenizer
-
-    from farmesh.hub.source import fetch_tokenizer
-
-    folder = fetch_tokenizer(
-        config.checkpoint, revision=config.revision, cache_dir=config.cache_dir
-    )
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{config.checkpoint} has no usable tokenizer: {error}") from error
 
 
 def _prompt_ids(tokenizer: Any, arguments: argparse.Namespace) -> list[int]:
