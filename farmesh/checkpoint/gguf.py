@@ -27,6 +27,11 @@ from farmesh.errors import CheckpointError, UnsupportedModel
 from farmesh.hub.files import Source
 from farmesh.hub.progress import Progress
 
+# What transformers and torch raise for a configuration that makes no sense.
+_MISTAKES = (
+    *(ValueError, TypeError, KeyError, AttributeError, IndexError),
+    *(ArithmeticError, AssertionError, RuntimeError, StrictDataclassError),
+)
 _TOKENS = "tokenizer.ggml.tokens"
 _EOS_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
 # A file names one token that ends a text. These end a turn, whatever the file says; llama.cpp has
@@ -50,19 +55,14 @@ def open_gguf_store(source: Source) -> GgufStore:
     family = family_of(described)
     try:
         config: PreTrainedConfig = AutoConfig.for_model(**described)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        ArithmeticError,
-        StrictDataclassError,
-    ) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{model.first} does not describe a model that can be: {reason}"
-        ) from error
+    except _MISTAKES as error:
+        raise _impossible(model, error) from error
     return GgufStore(source, model, described, family, config)
+
+
+def _impossible(model: GgufModel, error: Exception) -> CheckpointError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return CheckpointError(f"{model.first} does not describe a model that can be: {reason}")
 
 
 class GgufStore:
@@ -142,7 +142,10 @@ class GgufStore:
     @cached_property
     def _mapping(self) -> dict[str, str]:
         """The names in the model, by those in the files."""
-        skeleton = self.family.skeleton(self.config)
+        try:
+            skeleton = self.family.skeleton(self.config)
+        except _MISTAKES as error:
+            raise _impossible(self._model, error) from error
         mapping: dict[str, str] = get_gguf_hf_weights_map(_Names(skeleton), self._processor)
         return mapping
 

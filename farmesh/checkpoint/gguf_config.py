@@ -27,6 +27,7 @@ MODEL_TYPES = {
     "phi3": "phi3",
     "bloom": "bloom",
 }
+_EMBEDDINGS = "token_embd.weight"
 ROPE_FREQS = "rope_freqs.weight"
 ROPE_LONG, ROPE_SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}  # of all Llama 3.1 and newer
@@ -56,6 +57,7 @@ def describe(model: GgufModel) -> dict[str, Any]:
     return (
         _mapped(model)
         | _sizes(model)
+        | _special_tokens(model)
         | {
             "model_type": MODEL_TYPES[arch],
             "tie_word_embeddings": arch == "bloom" or "output.weight" not in model.tensors,
@@ -68,11 +70,10 @@ def describe(model: GgufModel) -> dict[str, Any]:
 def _mapped(model: GgufModel) -> dict[str, Any]:
     """What transformers' table knows."""
     found: dict[str, Any] = {}
-    for prefix in (model.architecture, "tokenizer"):
-        for key, name in GGUF_CONFIG_MAPPING[prefix].items():
-            value = model.metadata.get(f"{prefix}.{key}")
-            if name is not None and isinstance(value, int | float):
-                found[name] = value
+    for key, name in GGUF_CONFIG_MAPPING[model.architecture].items():
+        value = model.metadata.get(f"{model.architecture}.{key}")
+        if name is not None and isinstance(value, int | float):
+            found[name] = value
     return found
 
 
@@ -83,13 +84,23 @@ def _sizes(model: GgufModel) -> dict[str, Any]:
     wanted = [*_SIZES, *(k for k in _OPTIONAL_SIZES if f"{arch}.{k}" in model.metadata)]
     sizes = {names[key]: model.size(key) for key in wanted if names.get(key)}
     sizes[names["block_count"]] = model.num_blocks
-    embeddings = model.tensors.get("token_embd.weight")
+    embeddings = model.tensors.get(_EMBEDDINGS)
     if embeddings is None or embeddings.shape[1:] != (sizes["hidden_size"],):
         raise CheckpointError(
             f"{model.first} cannot be used: its embeddings are missing, or of another width than "
             "it says."
         )
     return {**sizes, "vocab_size": embeddings.shape[0]}
+
+
+def _special_tokens(model: GgufModel) -> dict[str, int | None]:
+    """None where the file names none that there is: the defaults are those of another model."""
+    found: dict[str, int | None] = {}
+    for key, name in GGUF_CONFIG_MAPPING["tokenizer"].items():
+        value = model.metadata.get(f"tokenizer.{key}")
+        known = isinstance(value, int) and 0 <= value < model.tensors[_EMBEDDINGS].shape[0]
+        found[name] = value if known and isinstance(value, int) else None
+    return found
 
 
 # --- What transformers' table leaves out ----------------------------------------------------------

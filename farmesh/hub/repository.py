@@ -26,7 +26,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound, HubUnreachable
 from farmesh.hub.files import files_in, first_shard, read_part
-from farmesh.hub.gguf_names import SUFFIX
+from farmesh.hub.gguf_names import SUFFIX, models_among
 from farmesh.hub.progress import Progress, meter
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,11 @@ class Repository:
             return
         # A file fetched by the branch's name tells its commit, and leaves a note of it in the cache
         # for the day without a network; all others are then fetched by commit.
-        first = self._download(anchor, revision or constants.DEFAULT_REVISION, None)
+        try:
+            first = self._download(anchor, revision or constants.DEFAULT_REVISION, None)
+        except CheckpointNotFound as error:
+            self._name_gguf_models(error, revision)
+            raise
         self.folder = first.parent
         self._commit = self.folder.name
         self._sizes = self._list()
@@ -90,6 +94,16 @@ class Repository:
             self._download(name, self._commit, report)
             done += self._sizes.get(name, 0)
             report(0, done)
+
+    def _name_gguf_models(self, error: CheckpointNotFound, revision: str | None) -> None:
+        """Raises: CheckpointNotFound, when the repository has other files than were looked for."""
+        if isinstance(error.__cause__, errors.RemoteEntryNotFoundError):
+            _, sizes = self._ask(revision)
+            if models := models_among(sizes):
+                raise CheckpointNotFound(
+                    f"{self._where} holds GGUF models, so name one of them, as in "
+                    f"{self.name}:{models[0]}."
+                ) from error
 
     def size(self, name: str) -> int | None:
         return self._sizes.get(name) or None
@@ -122,20 +136,15 @@ class Repository:
 
     def _find(self, file: str, revision: str | None) -> tuple[str, dict[str, int]]:
         """The commit that the revision has now, and its files; without a network, as kept."""
-        api = huggingface_hub.HfApi(token=self._token)
         try:
             with self._typed_errors(file):
-                info = api.model_info(
-                    self.name, revision=revision, files_metadata=True, timeout=_LIST_SECONDS
-                )
+                commit, sizes = self._ask(revision)
         except HubUnreachable:
             cached = self._cached(file, revision)
             if cached is None:
                 raise
             folder = cached.parents[file.count("/")]
             return folder.name, {name: (folder / name).stat().st_size for name in files_in(folder)}
-        commit = info.sha or ""
-        sizes = {one.rfilename: one.size or 0 for one in info.siblings or ()}
         if file not in sizes or not commit.isalnum():
             known = [name for name in sizes if name.endswith(SUFFIX)]
             hint = f" It has {', '.join(known[:20])}." if known else ""
@@ -146,15 +155,18 @@ class Repository:
 
     def _list(self) -> dict[str, int]:
         """All files with their sizes; without a network those that are cached."""
-        api = huggingface_hub.HfApi(token=self._token)
         try:
-            info = api.model_info(
-                self.name, revision=self._commit, files_metadata=True, timeout=_LIST_SECONDS
-            )
+            return self._ask(self._commit)[1]
         except (_HTTP_ERROR, ConnectionError) as error:  # config.json came, so the name is right
             logger.info("the list of files of %s cannot be had: %s", self.name, error)
             return {name: (self.folder / name).stat().st_size for name in files_in(self.folder)}
-        return {file.rfilename: file.size or 0 for file in info.siblings or ()}
+
+    def _ask(self, revision: str | None) -> tuple[str, dict[str, int]]:
+        """The commit of a revision, and its files with their sizes."""
+        info = huggingface_hub.HfApi(token=self._token).model_info(
+            self.name, revision=revision, files_metadata=True, timeout=_LIST_SECONDS
+        )
+        return info.sha or "", {file.rfilename: file.size or 0 for file in info.siblings or ()}
 
     def _download(self, name: str, revision: str, report: Callable[[int], None] | None) -> Path:
         for tries_left in reversed(range(_TRIES)):

@@ -65,10 +65,10 @@ def open_source(
         return Folder(text, path, anchor)
     repository, file = _split(text)
     if isinstance(name, Path) or not REPOSITORY_NAME.fullmatch(repository):
+        what = "GGUF file" if path.suffix == SUFFIX else "checkpoint folder"
         raise CheckpointNotFound(
-            f"There is no checkpoint {text!r} here, and it is no name on the hub either. Give a "
-            "folder with config.json and *.safetensors files, a GGUF file, or a name like "
-            "owner/model."
+            f"There is no {what} {text!r}, and it is no name on the hub either. Give a folder with "
+            "config.json and *.safetensors files, a GGUF file, or a name like owner/model."
         )
     return Repository(
         repository, file or anchor, revision=revision, cache_dir=cache_dir, token=token
