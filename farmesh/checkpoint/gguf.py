@@ -124,12 +124,13 @@ class GgufStore:
         made: dict[str, dict[str, torch.Tensor]] = {"tensors": {}}
         for stored in self._stored[name]:
             try:
-                done = self._processor.process(
-                    weights=self._model.numbers(stored),
-                    name=stored,
-                    tensor_key_mapping=self._mapping,
-                    parsed_parameters=made,
-                )
+                with np.errstate(all="ignore"):  # of a damaged tensor
+                    done = self._processor.process(
+                        weights=self._model.numbers(stored),
+                        name=stored,
+                        tensor_key_mapping=self._mapping,
+                        parsed_parameters=made,
+                    )
             except ValueError as error:  # numpy cannot reshape it
                 raise CheckpointError(
                     f"{self._model.first}: {stored} has another shape than the file says of the "
@@ -161,7 +162,7 @@ class GgufStore:
                 stored.setdefault(self._mapping[name], []).append(name)
             elif name not in (ROPE_FREQS, ROPE_LONG, ROPE_SHORT):
                 raise UnsupportedModel(
-                    f"{self._model.name} has a tensor {name}, which models of the type "
+                    f"{self._model.name} has a tensor {name!r}, which models of the type "
                     f"{self.config.model_type} do not have here."
                 )
         return stored

@@ -160,6 +160,8 @@ _ADDED: dict[str, Callable[[GgufModel], dict[str, Any]]] = {
 
 def _rope(model: GgufModel) -> dict[str, Any]:
     arch, metadata = model.architecture, model.metadata
+    if arch == "bloom":  # its positions are in its attention's scores
+        return {}
     if ROPE_LONG in model.tensors or ROPE_SHORT in model.tensors:
         return _longrope(model)
     if ROPE_FREQS in model.tensors:

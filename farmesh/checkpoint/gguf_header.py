@@ -9,6 +9,7 @@ that of ggml's docs/gguf.md, versions 2 and 3, little-endian.
 from __future__ import annotations
 
 import math
+import reprlib
 import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -228,7 +229,7 @@ def _value(cursor: _Cursor, key: str, lengths: dict[str, int], keep: Collection[
 def _alignment(metadata: Mapping[str, Value]) -> int:
     value = metadata.get("general.alignment", 32)
     if not isinstance(value, int) or not 0 < value <= 2**20 or value & (value - 1):
-        raise _Refused(f"its alignment is {value!r}, which is no small power of two")
+        raise _Refused(f"its alignment is {reprlib.repr(value)}, which is no small power of two")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from farmesh.hub.gguf_names import model_name, shards_of
 
 Numbers = npt.NDArray[np.float32]
 
+_LONGEST_NAME = 64  # letters of an architecture's name
 _MOST_BLOCKS = 1024  # of a model; the deepest known have 126
 _MOST = 2**24  # of any size of a model
 _PIECE = 2**17  # bytes of a tensor that are unpacked at once: what a core's cache holds
@@ -43,7 +45,7 @@ class GgufModel:
     @property
     def architecture(self) -> str:
         value = self.metadata.get("general.architecture")
-        if not isinstance(value, str):
+        if not isinstance(value, str) or len(value) > _LONGEST_NAME:
             raise CheckpointError(f"{self.first} cannot be used: it does not say what model it is.")
         return value
 
@@ -68,7 +70,8 @@ class GgufModel:
             value = value[0]
         if not isinstance(value, int) or not 0 < value <= most:
             raise CheckpointError(
-                f"{self.first} cannot be used: its {key} is {value!r}, not a number up to {most}."
+                f"{self.first} cannot be used: its {key} is {reprlib.repr(value)}, which is no "
+                f"number from 1 to {most}."
             )
         return value
 

@@ -10,6 +10,8 @@ from farmesh.errors import CheckpointError
 from farmesh.hub.files import Source
 from farmesh.hub.source import fetch_tokenizer, open_source
 
+_PROBE = "a 1\n\u00e9\U0001f600"
+
 
 def load_tokenizer(
     name: str | Path,
@@ -55,6 +57,8 @@ def _from_gguf(source: Source) -> Any:
         try:
             architecture, tokenizer, config = get_gguf_tokenizer(file.name)
             backend, _ = convert_gguf_tokenizer(architecture, tokenizer)
-            return TokenizersBackend(tokenizer_object=backend, **config)
+            built = TokenizersBackend(tokenizer_object=backend, **config)
+            built.encode(_PROBE)  # some damage shows only here
+            return built
         except Exception as error:  # the Rust library raises bare ones for a damaged vocabulary
             raise ValueError(str(error) or type(error).__name__) from error

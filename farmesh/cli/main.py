@@ -267,7 +267,8 @@ def _add_status(commands: Any) -> None:
     model.add_argument(
         "--checkpoint",
         metavar="NAME",
-        help="folder of the model, or its name on the hub; only its config.json is read",
+        help="folder or GGUF file of the model, or its name on the hub; only what describes it is "
+        "read",
     )
     _add_hub(model)
     _add_prefix(model)
@@ -339,9 +340,9 @@ def _add_checkpoint(parser: Any) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="folder with config.json and *.safetensors, e.g. models/guide, or a name on the "
-        "Hugging Face hub, owner/model; of that only the files needed are fetched (HF_TOKEN for "
-        "private ones)",
+        help="folder with config.json and *.safetensors, e.g. models/guide; a GGUF file; or a name "
+        "on the Hugging Face hub, owner/model or owner/model:file.gguf, of which only the files "
+        "needed are fetched (HF_TOKEN for private ones)",
     )
     _add_hub(parser)
 

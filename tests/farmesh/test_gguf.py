@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +19,13 @@ from gguf import GGMLQuantizationType as Kind
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from farmesh import load_tokenizer
-from farmesh.checkpoint.gguf_header import can_unpack
+from farmesh.checkpoint.gguf_header import can_unpack, read_header
 from farmesh.checkpoint.gguf_model import open_gguf
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.client import FarMeshClient
 from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import Span
-from farmesh.errors import CheckpointError, CheckpointNotFound
+from farmesh.errors import CheckpointError, CheckpointNotFound, UnsupportedModel
 from farmesh.hub.gguf_names import model_name, models_among, shards_of
 from farmesh.hub.source import is_remote, open_source
 from farmesh.network.inprocess import InProcessSwarm
@@ -365,6 +368,181 @@ def test_a_broken_tokenizer_gets_a_sentence(damage: dict[str, Any], tmp_path: Pa
         load_tokenizer(path)
 
 
+# --- Files that are broken, or made to do harm ----------------------------------------------------
+
+
+def text(value: bytes) -> bytes:
+    return struct.pack("<Q", len(value)) + value
+
+
+def header(tensors: int = 0, fields: int = 0, rest: bytes = b"", version: int = 3) -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, fields) + rest
+
+
+def tensor(name: bytes, dims: tuple[int, ...], kind: int = 0, offset: int = 0) -> bytes:
+    return (
+        text(name)
+        + struct.pack(f"<I{len(dims)}Q", len(dims), *dims)
+        + struct.pack("<IQ", kind, offset)
+    )
+
+
+ARRAY = text(b"key") + struct.pack("<II", 9, 8)
+HOSTILE = {
+    "no magic": (b"GGML" + bytes(60), "not a GGUF file"),
+    "empty": (b"", "cut off"),
+    "old": (header(version=1), "version 1"),
+    "big-endian": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "version 50331648"),
+    "2^60 tensors": (header(tensors=2**60), "1152921504606846976 tensors"),
+    "2^60 fields": (header(fields=2**60), "fields of metadata"),
+    "2^60 texts": (header(0, 1, ARRAY + struct.pack("<Q", 2**60)), "values in 'key'"),
+    "2^25 texts": (header(0, 1, ARRAY + struct.pack("<Q", 2**25)), "texts in arrays"),
+    "2^26 numbers": (
+        header(0, 1, text(b"key") + struct.pack("<IIQ", 9, 12, 2**26)),
+        "cut off",
+    ),
+    "2^63 bytes": (header(0, 1, struct.pack("<Q", 2**63)), "bytes in one text"),
+    "no UTF-8": (header(0, 1, text(b"\xff\xfe")), "not UTF-8"),
+    "unknown field": (header(0, 1, text(b"key") + struct.pack("<I", 99)), "unknown type 99"),
+    "nested arrays": (
+        header(0, 1, text(b"key") + struct.pack("<IIQ", 9, 9, 1)),
+        "array of the unknown type 9",
+    ),
+    "field twice": (
+        header(0, 2, 2 * (text(b"key") + struct.pack("<IB", 0, 1))),
+        "'key' twice",
+    ),
+    "alignment": (
+        header(0, 1, text(b"general.alignment") + struct.pack("<II", 4, 24)),
+        "alignment is 24",
+    ),
+    "tensor twice": (
+        header(2, 0, tensor(b"a", (4,)) + tensor(b"a", (4,), offset=32)) + bytes(128),
+        "the tensor 'a' twice",
+    ),
+    "overlap": (
+        header(2, 0, tensor(b"a", (64,)) + tensor(b"b", (4,), offset=32)) + bytes(512),
+        "lies across",
+    ),
+    "beyond the end": (
+        header(1, 0, tensor(b"a", (4,), offset=2**62)) + bytes(64),
+        "ends beyond it",
+    ),
+    "crooked": (header(1, 0, tensor(b"a", (4,), offset=4)) + bytes(64), "lies across"),
+    "five dimensions": (header(1, 0, tensor(b"a", (1,) * 5)) + bytes(64), "5 dimensions"),
+    "no dimension": (header(1, 0, tensor(b"a", ())) + bytes(64), "is empty"),
+    "a dimension of 0": (header(1, 0, tensor(b"a", (0, 4))) + bytes(64), "is empty"),
+    "huge": (header(1, 0, tensor(b"a", (2**63, 2**63))) + bytes(64), "impossibly large"),
+    "unknown format": (header(1, 0, tensor(b"a", (4,), 77)) + bytes(64), "unknown type 77"),
+    "no format to unpack": (header(1, 0, tensor(b"a", (256,), 15)) + bytes(512), "Q8_K"),
+    "half a block": (header(1, 0, tensor(b"a", (40,), 8)) + bytes(64), "no whole blocks of Q8_0"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_gets_a_sentence(name: str, tmp_path: Path) -> None:
+    """Bug prevented: a count in a file is believed, and memory or hours are spent on it."""
+    data, sentence = HOSTILE[name]
+    path = tmp_path / "model.gguf"
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=sentence) as refused:
+            Checkpoint(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**24
+    assert len(str(refused.value)) < 300
+
+
+def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
+    """Bug prevented: half a download is served, or ends a node with a bus error."""
+    path, _ = made(tmp_path, "llama-2", Kind.Q8_0, fields=byte_vocabulary(_SPECIALS))
+    whole = path.read_bytes()
+    store = Checkpoint(path)
+    for end in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:end])
+        for use in (Checkpoint, load_tokenizer):
+            with pytest.raises(CheckpointError, match=r"llama-2\.gguf is cut off|it is cut off"):
+                use(path)
+    with pytest.raises(CheckpointError, match="shorter than it was"):
+        store.read(["lm_head.weight"], torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"llama.block_count": 900}, "claims 900 blocks and lacks the last"),
+        ({"llama.block_count": 2**31}, "no number from 1 to 1024"),
+        ({"llama.embedding_length": 2**24}, "another width"),
+        ({"llama.attention.head_count": 0}, "attention.head_count is 0"),
+        ({"llama.attention.head_count": "x" * 9999}, r"head_count is 'xx.*\.\.\."),
+        ({"llama.attention.head_count_kv": [2, 4, 2, 4]}, r"head_count_kv is \[2, 4, 2, 4\]"),
+        ({"llama.attention.head_count": 3}, "."),
+        ({"llama.feed_forward_length": 77}, "has shape"),
+        ({"llama.attention.key_length": 8}, "has shape"),
+        ({"llama.context_length": None}, "context_length is None"),
+        ({"general.architecture": "\x1b[31m"}, "architecture"),
+        ({"general.architecture": "rwkv"}, "'rwkv' cannot be served"),
+        ({"llama.expert_count": 8}, "mixture of experts"),
+        ({"llama.rope.scaling.type": "made tomorrow"}, "not known here"),
+        ({"llama.rope.scaling.type": "linear"}, "not known here"),
+        ({"split.count": 3}, "not the part of a split model"),
+        ({"split.tensors.count": 3}, "claims 3 tensors"),
+        ({"split.no": "x"}, "split.no is not a whole number"),
+    ],
+)
+def test_metadata_that_cannot_be(fields: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    """Bug prevented: a model is made by what the metadata says, and fails, or hangs, or computes
+    nonsense when its weights turn out to be those of another."""
+    path, _ = made(tmp_path, "llama-2", fields=fields)
+
+    def load() -> None:
+        BlockStack(Checkpoint(path), Span(0, 1), torch.device("cpu"), torch.float32).load()
+
+    with pytest.raises(CheckpointError, match=sentence) as refused:
+        load()
+    assert len(str(refused.value)) < 400
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"blk.0.attn_q_norm.weight": np.ones(16, np.float32)},
+        {"rope_freqs.weight": np.linspace(1, 99, 8, dtype=np.float32)},
+        {"rope_freqs.weight": np.zeros(8, np.float32)},
+        {"rope_factors_long.weight": np.ones(8, np.float32)},
+    ],
+)
+def test_what_would_be_ignored_is_refused(extra: dict[str, Any], tmp_path: Path) -> None:
+    """Bug prevented: a tensor that the model needs is left out, and replies are a little worse."""
+    path, _ = made(tmp_path, "llama-2", extra=extra)
+    with pytest.raises(UnsupportedModel):
+        assert Checkpoint(path).names("model.")
+
+
+def test_opening_is_quick(tmp_path: Path) -> None:
+    """Bug prevented: a node makes an object of each of a vocabulary's 200,000 entries."""
+    count = 200_000
+    tokens = [f"token {n}" for n in range(count)]
+    fields = {
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.scores": [0.0] * count,
+    }
+    path, _ = made(tmp_path, "llama-2", fields=fields)
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        found = read_header(path.name, lambda n: path.read_bytes()[:n], size)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.lengths["tokenizer.ggml.tokens"] == count
+    assert held < 100_000  # bytes
+
+
 # --- The public names -----------------------------------------------------------------------------
 
 
@@ -381,3 +559,33 @@ async def test_serve_on_the_hub_and_generate(hub: Hub, tmp_path: Path) -> None:
         async with client, client.session() as session:
             reply = await generate(session, prompt, greedy(REPLY))
     assert reply.tokens == expected(model, prompt, REPLY)[0]
+
+
+REAL = os.environ.get("FARMESH_GGUF", "")  # a file of a real model, of at least two blocks
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not REAL, reason="FARMESH_GGUF names no file of a real model")
+async def test_a_real_model_is_exact() -> None:
+    """Bug prevented: what holds for tiny files does not hold for a file that people have."""
+    path = Path(REAL)
+    messages = [{"role": "user", "content": "What is the capital of France? Answer in 2 words."}]
+    ours = load_tokenizer(path)
+    theirs = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    written = ours.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    prompt = ours.encode(written, add_special_tokens=False)
+    assert prompt == theirs.encode(written, add_special_tokens=False)
+    model = AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32
+    ).eval()
+    tokens, logits = expected(model, prompt, 24)
+    blocks = Checkpoint(path).num_blocks
+    layout = f"a=0:{blocks // 2} b={blocks // 2}:{blocks}"
+    async with swarm_of(path, layout) as swarm:
+        client = await swarm.client(**PATIENT)
+        assert client.eos_token_ids & set(tokens), "the reply ends within 24 tokens"
+        seen = spy_on_logits(client)
+        reply = await generate(client.session(), prompt, greedy(24))
+    assert reply.tokens == tokens
+    assert (torch.cat(seen) - logits).abs().max() < LOGITS
