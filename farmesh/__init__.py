@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from farmesh.checkpoint.gguf_model import open_gguf
+    from farmesh.checkpoint.tokenizer import load_tokenizer
     from farmesh.client.client import FarMeshClient
     from farmesh.client.session import InferenceSession
     from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from farmesh.upstream.model import AutoDistributedModelForCausalLM
 
 _HOMES = {
+    "farmesh.checkpoint.gguf_model": ("open_gguf",),
+    "farmesh.checkpoint.tokenizer": ("load_tokenizer",),
     "farmesh.client.client": ("FarMeshClient",),
     "farmesh.config": ("BootstrapConfig", "ClientConfig", "NodeConfig"),
     "farmesh.core": ("Hop", "NodeInfo", "NodeState", "Route", "Span", "SwarmSnapshot"),
@@ -57,6 +61,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - grouped by module, as above
+    "open_gguf",
+    "load_tokenizer",
     "FarMeshClient",
     "BootstrapConfig",
     "ClientConfig",

@@ -23,9 +23,9 @@ from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.gateway.opening import open_gateway
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, Settings
-from farmesh import ClientConfig
+from farmesh import ClientConfig, load_tokenizer
 from farmesh.errors import CheckpointError
-from farmesh.hub.source import fetch_tokenizer, is_remote
+from farmesh.hub.source import is_remote
 
 # How far opening is, by what has been done; nodes load while the tokenizer does.
 NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
@@ -175,15 +175,7 @@ def _load_tokenizer(model: ModelEntry) -> Any:
     Raises:
         CheckpointError: the checkpoint has no usable tokenizer or chat template.
     """
-    transformers = importlib.import_module("transformers")
-    try:
-        folder = fetch_tokenizer(model.checkpoint_path, revision=model.revision)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{model.name} has no usable tokenizer in {model.checkpoint}: "
-            f"{str(error).splitlines()[0]}"
-        ) from None
+    tokenizer = load_tokenizer(model.checkpoint_path, revision=model.revision)
     if not (model.chat_template or getattr(tokenizer, "chat_template", None)):
         raise CheckpointError(
             f"{model.name} has no chat template; name one with chat_template in the catalogue."

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
-from farmesh.checkpoint.reader import Checkpoint, check_safe
+from farmesh.checkpoint.reader import Checkpoint
+from farmesh.checkpoint.safetensors import check_safe
 from farmesh.errors import CheckpointError, ConfigError
 from farmesh.hub.files import Source
 from farmesh.hub.source import adapter_name, open_source

@@ -225,8 +225,8 @@ class AutoDistributedModelForCausalLM:
         """Load the client's part of a checkpoint and join its swarm.
 
         Args:
-            model_name_or_path: a checkpoint folder, or a name on the hub; of that only the
-                embeddings, final norm, LM head and configuration are fetched.
+            model_name_or_path: a checkpoint folder, a GGUF file, or a name on the hub; of that
+                only the embeddings, final norm, LM head and configuration are fetched.
             initial_peers: addresses of bootstrap peers; default: the public swarm.
             torch_dtype: accepted for compatibility; the client's part computes in float32.
             active_adapter: LoRA that the nodes apply, by its name in the swarm; only nodes that

@@ -22,7 +22,7 @@ from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import NodeState, Span
 from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound, HubUnreachable
 from farmesh.hub.progress import FetchBar
-from farmesh.hub.source import fetch_tokenizer, is_remote
+from farmesh.hub.source import fetch_tokenizer, is_remote, open_source
 from farmesh.network.inprocess import InProcessSwarm
 from farmesh.node import FarNode
 from farmesh.upstream.loop import LoopThread
@@ -291,7 +291,7 @@ def test_no_network_and_no_cache(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_tokenizer_comes_without_the_model(hub: Hub, guide: Path) -> None:
     """Bug prevented: the chat app fetches weights to write a prompt."""
     hub.add("someone/guide", guide)
-    folder = fetch_tokenizer("someone/guide")
+    folder = fetch_tokenizer(open_source("someone/guide"))
     from transformers import AutoTokenizer
 
     ours, theirs = (AutoTokenizer.from_pretrained(path) for path in (folder, guide))

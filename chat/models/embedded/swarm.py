@@ -46,6 +46,7 @@ from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import SwarmSettings
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
+from farmesh.hub.files import Source, local_gguf
 from farmesh.hub.source import is_remote, open_source
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,8 @@ class EmbeddedSnapshot:
 def _check_folder(model: ModelEntry) -> int:
     """How many blocks there are to share out; a folder that no node could serve ends here."""
     folder = Path(model.checkpoint_path)
+    if local_gguf(folder) is not None:
+        return _count_in_gguf(open_source(folder))
     num_blocks = _count_blocks(model, folder)
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(
@@ -90,8 +93,15 @@ def _check_folder(model: ModelEntry) -> int:
 
 
 def _ask_hub(model: ModelEntry) -> int:
-    """The same of a model on the hub, of which only config.json is fetched."""
-    return _count_blocks(model, open_source(model.checkpoint, revision=model.revision).folder)
+    """The same of a model on the hub, of which only what says so is fetched."""
+    source = open_source(model.checkpoint, revision=model.revision)
+    return _count_in_gguf(source) if source.gguf else _count_blocks(model, source.folder)
+
+
+def _count_in_gguf(source: Source) -> int:
+    from farmesh import open_gguf  # it imports numpy
+
+    return open_gguf(source).num_blocks
 
 
 def _count_blocks(model: ModelEntry, folder: Path) -> int:
