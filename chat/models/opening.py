@@ -17,8 +17,8 @@ from typing import Any
 from chat import places
 from chat.models import doors
 from chat.models.backend import Backend, Engine, Stage
+from chat.models.embedded.child import ChildState, ChildStatus
 from chat.models.embedded.plan import is_loopback
-from chat.models.embedded.process import ChildState, ChildStatus
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.gateway.opening import open_gateway
 from chat.settings.catalogue import ModelEntry

@@ -175,6 +175,8 @@ def test_every_preset_is_valid() -> None:
 
 def test_errors_are_sentences_with_numbers() -> None:
     assert "2,000" in explain(ContextOverflow(3000, 2000)).text
-    assert "blocks 3 to 4" in explain(MissingBlocks(Span(3, 5))).text
+    missing = explain(MissingBlocks(Span(3, 5)))
+    assert "blocks 3 to 4" in missing.what
+    assert missing.text == f"{missing.what} Your message is kept: {missing.advice}"
     assert "secret" not in explain(RuntimeError("secret")).text
     assert issubclass(HopLost, Exception)

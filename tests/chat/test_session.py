@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -15,7 +16,7 @@ from chat.live.view import ChatView
 from farmesh.core import Span
 from farmesh.errors import ContextOverflow, MissingBlocks, RetriesExhausted, SessionClosed
 from farmesh.params import SamplingParams
-from tests.chat.fakes import FakeClient, new_chat
+from tests.chat.fakes import FakeClient, FakeTokenizer, new_chat
 
 ASK = Request(SamplingParams(max_new_tokens=400))
 
@@ -142,6 +143,52 @@ async def test_double_click_is_one_message() -> None:
     assert not await chat.send("hi", ASK)
     view = await settle(chat)
     assert texts(view) == ["hi", "ok"]
+
+
+async def test_messages_sent_at_once_keep_their_order() -> None:
+    """Messages are looked at in a thread: a short one overtook the long one before it."""
+    client = FakeClient(step=0.002)
+    chat = new_chat(client)
+    client.enqueue("first", "second")
+    took = await asyncio.gather(*(chat.send(text, ASK) for text in ("1" * 900, "2", "2")))
+    assert took == [True, True, False]
+    assert texts(await settle(chat)) == ["1" * 900, "first", "2", "second"]
+
+
+async def test_a_turn_that_is_stopped_before_its_first_step_ends() -> None:
+    """Stop in the very moment of Send: the task never ran, and the chat was busy for ever."""
+    client = FakeClient()
+    chat = new_chat(client)
+    await chat.send("1", ASK)
+    async with asyncio.timeout(3):
+        await chat.stop()
+    assert not chat.running
+    assert not client.calls
+    assert texts(await say(chat, "2")) == ["1", "2", "ok"]
+
+
+async def test_tokenising_leaves_the_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send in a long chat: for seconds nobody else's reply went on, and /healthz was silent."""
+    client = FakeClient()
+    chat = new_chat(client)
+    goes_on, encode = threading.Event(), FakeTokenizer.encode
+
+    def waits(self: FakeTokenizer, text: str, **options: bool) -> list[int]:
+        assert goes_on.wait(3), "the loop stands still"
+        goes_on.clear()
+        return encode(self, text, **options)
+
+    async def go_on() -> None:
+        while True:
+            goes_on.set()
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(FakeTokenizer, "encode", waits)
+    going = asyncio.create_task(go_on())
+    view = await say(chat, "hello")
+    going.cancel()
+    assert view.notice is None
+    assert texts(view) == ["hello", "ok"]
 
 
 async def test_messages_wait_their_turn_in_order() -> None:
