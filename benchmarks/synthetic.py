@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from farmesh.config import NodeConfig
-from farmesh.core import NodeInfo, NodeState, Route, Span
+from farmesh.core import NodeInfo, NodeState, Route, Span, cache_tokens
 from farmesh.planning.pings import choose_pings
 from farmesh.planning.placement import better_span, choose_span
 from farmesh.planning.routing import HOP_OVERHEAD, Floats
@@ -66,7 +66,7 @@ class Node:
             torch_dtype="bfloat16",
             quant_type="none",
             using_relay=False,
-            cache_tokens_left=2 * 16384 * len(self.span),
+            cache_tokens_left=cache_tokens(16384, self.span),
             next_pings=dict(self.pings),
             extensions=frozenset({"epoch", "resume", "mux", "drop"}),
         )
