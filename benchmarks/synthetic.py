@@ -22,6 +22,7 @@ from farmesh.planning.pings import choose_pings
 from farmesh.planning.placement import better_span, choose_span
 from farmesh.planning.routing import HOP_OVERHEAD, Floats
 
+NEXT_HOPS = 5  # as farmesh.node.announcing measures
 BLOCKS = 80  # of a model of 70 billion parameters
 WIDTHS = (4, 8, 12, 16, 24, 40)  # blocks that a node has room for
 LOAD_SECONDS = 60.0  # to read the blocks, announced as joining
@@ -29,7 +30,6 @@ CRASHES = 0.5  # share of the nodes that leave without goodbye
 
 _DEFAULTS = NodeConfig(checkpoint="")
 RECORD_SECONDS = 2 * _DEFAULTS.update_period  # a crashed node's records outlive it so long
-NEXT_HOPS = 5  # as farmesh.node.node measures
 ROUNDS = 20  # of measuring that a node has had: ten minutes
 
 
