@@ -138,7 +138,7 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, ledger: Ledger) -> NodeStatus
         version=node.version,
         throughput=node.throughput,
         decode_tokens_per_second=rps / len(node.span) if rps and len(node.span) else None,
-        cache_tokens_left=node.cached_tokens_left,
+        context_tokens_left=node.context_tokens_left,
         dtype=node.torch_dtype,
         quantisation=node.quant_type,
         adapters=list(node.adapters),

@@ -110,8 +110,8 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, used: bool) -> Markup:
         facts.append(f"{rtt * 1000:.0f} ms")
     if node.inference_rps and len(span):
         facts.append(f"{node.inference_rps / len(span):.0f} tokens/s")
-    if node.cached_tokens_left is not None:
-        facts.append(f"room for {words.count(node.cached_tokens_left, 'token')}")
+    if node.context_tokens_left is not None:
+        facts.append(f"room for {words.count(node.context_tokens_left, 'token')}")
     if node.version:
         facts.append(f"v{' '.join(node.version.split())[:NAME_LENGTH]}")
     state = node.state.name.lower() + (" used" if used else "")

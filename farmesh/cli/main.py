@@ -682,7 +682,7 @@ def _milliseconds(rtt: float | None) -> str:
 
 
 def _row(snapshot: SwarmSnapshot, node: NodeInfo) -> tuple[str, ...]:
-    left = node.cached_tokens_left
+    left = node.context_tokens_left
     return (
         f"{node.public_name or 'unnamed'} …{node.peer_id[-6:]}",
         str(node.span),

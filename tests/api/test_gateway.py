@@ -434,7 +434,10 @@ def test_a_snapshot_survives_the_way() -> None:
         adapters=("x",), torch_dtype="float32", quant_type="none", cache_tokens_left=800,
     )  # fmt: skip
     told = SwarmSnapshot("guide", 8, (node,), {"Qm1": 0.02})
-    assert snapshot_of(_swarm("guide", told, Ledger())) == told
+    status = _swarm("guide", told, Ledger())
+    assert snapshot_of(status) == told
+    (sent,) = status.model_dump(by_alias=True)["nodes"]
+    assert sent["cache_tokens_left"] == 100, "tokens of context, as every version reads it"
 
 
 async def test_the_other_apps_models_are_offered(real: RealApi, unused_tcp_port: int) -> None:

@@ -16,7 +16,7 @@ from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import NodeInfo, Span
 from farmesh.events import Event, GenerationFinished, Rerouted, TokenGenerated
 from farmesh.network.inprocess import Faults, InProcessSwarm
-from farmesh.node import FarNode
+from farmesh.node import FarNode, Machine
 from farmesh.params import SamplingParams
 
 PREFIX = "_test"
@@ -130,7 +130,8 @@ class Swarm:
             dht_prefix=PREFIX,
             **{**FAST_NODE, **options},
         )
-        node = FarNode(config, network=lambda: self.net.network(name))
+        machine = getattr(asyncio.get_running_loop(), "machine", Machine)()  # or a simulated one
+        node = FarNode(config, network=lambda: self.net.network(name), machine=machine)
         await node.__aenter__()
         self.nodes[name] = node
         return node

@@ -23,10 +23,6 @@ from typing import Any
 import pytest
 import torch
 
-import farmesh.node.node
-import farmesh.node.scheduler
-import farmesh.node.speed
-import farmesh.node.tick
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.ends import Ends
 from farmesh.client.session import InferenceSession
@@ -34,12 +30,15 @@ from farmesh.client.stem import Stem
 from farmesh.core import Span
 from farmesh.events import TokenGenerated
 from farmesh.network.inprocess import Faults
+from farmesh.node import Machine
 from farmesh.node.blocks import BlockStack
+from farmesh.node.speed import Speed
 from farmesh.node.threads import ThreadPlan
 from tests.farmesh.harness import Reply, Swarm, banned, greedy, service
 from tests.models import Oracle
 
 _EPOCH = 1000.0  # seconds; the clock's start
+_SPEED = Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -75,6 +74,18 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             inline_seconds=0.0,
         )
         return {"ends": ends, "clock": self.time}
+
+    def machine(self) -> Machine:
+        """What nodes in simulated time run on: no threads, and computing takes time."""
+        return Machine(
+            clock=self.time,
+            executor=Inline,
+            inline_seconds=0.0,
+            random=random.Random(random.random()),
+            open_checkpoint=partial(_checkpoint, side="node"),
+            make_stack=_stack,
+            measure=lambda *_: _SPEED,
+        )
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Nothing to wait for; asyncio would wait for a real thread, in real time."""
@@ -147,17 +158,11 @@ def _stack(
 
 @contextlib.contextmanager
 def simulated_time() -> Iterator[None]:
-    """The nodes' clocks, threads and loading are replaced, for as long as this lasts."""
-    speed = farmesh.node.speed.Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
+    """The clocks of the engine's modules are simulated, for as long as this lasts."""
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("farmesh.") and getattr(module, "time", None) is real_time:
                 patch.setattr(module, "time", _Clock("time"))
-        patch.setattr(farmesh.node.scheduler, "ThreadPoolExecutor", Inline)
-        patch.setattr(farmesh.node.node, "Checkpoint", partial(_checkpoint, side="node"))
-        patch.setattr(farmesh.node.tick, "INLINE_SECONDS", 0.0)  # computing takes simulated time
-        patch.setattr(farmesh.node.node, "BlockStack", _stack)
-        patch.setattr(farmesh.node.node, "measure_speed", lambda *_: speed)
         yield
 
 
@@ -279,9 +284,9 @@ class World:
             self.note(f"evict at {name}")
             scheduler = service(self.swarm.nodes[name]).scheduler
             working = {id(work.session) for work in scheduler._works}
-            for kept in list(scheduler._sessions.values()):
+            for kept in service(self.swarm.nodes[name]).sessions:
                 if id(kept) not in working:
-                    scheduler._evict(kept)
+                    scheduler.evict(kept)
 
     async def weather(self, _: str) -> None:
         """The network between all of them gets worse, or better again."""

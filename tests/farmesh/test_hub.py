@@ -14,7 +14,6 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-import farmesh.node.node
 from farmesh import AutoDistributedModelForCausalLM
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.client import FarMeshClient
@@ -24,7 +23,7 @@ from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound,
 from farmesh.hub.progress import FetchBar
 from farmesh.hub.source import fetch_tokenizer, is_remote, open_source
 from farmesh.network.inprocess import InProcessSwarm
-from farmesh.node import FarNode
+from farmesh.node import FarNode, Machine
 from farmesh.upstream.loop import LoopThread
 from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy, until
 from tests.hub import Hub
@@ -112,17 +111,15 @@ def test_upstreams_quickstart_by_name(
     assert list((tmp_path / "elsewhere").rglob("config.json"))
 
 
-async def test_a_node_that_fetches_stays_announced(
-    hub: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_node_that_fetches_stays_announced(hub: Hub, checkpoint: Path) -> None:
     """Bug prevented: the record of a node that fetches for minutes expires, and others take its
     blocks as if nobody were to serve them."""
-    monkeypatch.setattr(farmesh.node.node, "_MIN_LIFETIME", 0.1)
     hub.add(NAME, checkpoint)
     hub.gate.clear()
     net = InProcessSwarm()
     config = NodeConfig(checkpoint=NAME, span=Span(0, 4), **{**FAST_NODE, "update_period": 0.1})
-    node = FarNode(config, network=lambda: net.network("a"))
+    machine = Machine(shortest_record=0.1)
+    node = FarNode(config, network=lambda: net.network("a"), machine=machine)
     entering = asyncio.create_task(node.__aenter__())
     try:
         await until(lambda: net.records("tiny-hf"))

@@ -74,7 +74,7 @@ async def test_a_bug_of_the_node_is_no_news_for_its_peers(
     """Bug prevented: paths and values of the node's insides travel to strangers."""
     async with swarm_of(checkpoint, "a=0:4") as swarm, connected() as pair:
         node = service(swarm.nodes["a"])
-        node._attach = lambda *_: {}["secret of the node"]
+        node._session_for = lambda *_: {}["secret of the node"]
         (stream,) = await serve(pair, node, 1)
         await stream.send(first_step(node))
         with pytest.raises(RemoteError) as refused:

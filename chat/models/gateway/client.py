@@ -19,7 +19,7 @@ from chat.errors import GatewayFailure
 from chat.models.gateway.http import GatewayHttp
 from chat.models.gateway.reply import Reply
 from chat.protocol.mesh import MeshStatus, NodeStatus, SwarmStatus, TokenizerFiles
-from farmesh.core import NodeInfo, NodeState, Route, SwarmSnapshot
+from farmesh.core import NodeInfo, NodeState, Route, SwarmSnapshot, cache_tokens
 from farmesh.errors import ContextOverflow, SessionClosed
 from farmesh.events import Event, TokenGenerated
 from farmesh.params import KNOBS, SamplingParams
@@ -191,7 +191,7 @@ def _node(node: NodeStatus) -> NodeInfo | None:
         span, state = node.blocks.span, NodeState[node.state.upper()]
     except (ValueError, KeyError):
         return None
-    per_second, left = node.decode_tokens_per_second, node.cache_tokens_left
+    per_second, left = node.decode_tokens_per_second, node.context_tokens_left
     return NodeInfo(
         peer_id=node.peer_id,
         span=span,
@@ -203,5 +203,5 @@ def _node(node: NodeStatus) -> NodeInfo | None:
         adapters=tuple(node.adapters),
         torch_dtype=node.dtype,
         quant_type=node.quantisation,
-        cache_tokens_left=2 * left * len(span) if left is not None else None,
+        cache_tokens_left=cache_tokens(left, span) if left is not None else None,
     )
