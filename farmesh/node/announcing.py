@@ -41,7 +41,7 @@ class Announcer:
             described: what stays true of this node whichever blocks it serves.
             cache_left: what the KV cache holds at the moment, in the DHT's unit.
         """
-        self._network = network
+        self.network = network
         self._prefix = prefix
         self._num_blocks = num_blocks
         self._described = described
@@ -61,7 +61,7 @@ class Announcer:
         """What this node announces, with the cache left at this moment."""
         return replace(
             self._info,
-            using_relay=self._network.whereabouts.relayed.is_set(),
+            using_relay=self.network.whereabouts.relayed.is_set(),
             cache_tokens_left=self._cache_left(),
         )
 
@@ -87,11 +87,11 @@ class Announcer:
         """Raises: SwarmUnreachable: nobody stored it."""
         self.change(**facts)
         self._announced = self.info
-        await self._network.directory.announce(self._prefix, self._announced, self.lifetime)
+        await self.network.directory.announce(self._prefix, self._announced, self.lifetime)
 
     async def keep_announcing(self) -> None:
         """For ever; whatever fails is tried again in the next round."""
-        directory = self._network.directory
+        directory = self.network.directory
         while True:
             try:
                 await directory.register_model(self._prefix, self._num_blocks, self.lifetime)
@@ -130,12 +130,12 @@ class Announcer:
     async def _ping(self, peer_id: PeerId) -> float | None:
         try:  # within a limit: this node's own announcement waits for it
             async with asyncio.timeout(self._config.push_timeout):
-                return await self._network.transport.ping(peer_id)
+                return await self.network.transport.ping(peer_id)
         except (TransportError, TimeoutError):
             return None
 
     async def _lookup(self, block: int) -> tuple[NodeInfo, ...]:
-        return await self._network.directory.lookup(self._prefix, self._num_blocks, only=block)
+        return await self.network.directory.lookup(self._prefix, self._num_blocks, only=block)
 
     # --- a copied identity ------------------------------------------------------------------------
 

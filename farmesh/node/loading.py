@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from dataclasses import replace
+
+import torch
 
 from farmesh.checkpoint.device import resolve_device, resolve_dtype
 from farmesh.config import NodeConfig
@@ -47,7 +50,7 @@ class Loader:
 
     def blocks_that_fit(self) -> int:
         """How many blocks the memory that is free now has room for, their caches included."""
-        available = self._machine.memory(self._device)
+        available = _available_memory(self._device)
         return blocks_that_fit(available, self._bytes_per_block(), self.checkpoint.num_blocks)
 
     def _bytes_per_block(self) -> int:
@@ -82,6 +85,12 @@ class Loader:
         if self._config.throughput is not None:
             speed = replace(speed, throughput=float(self._config.throughput))
         return speed
+
+
+def _available_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _log_progress(done: int, total: int) -> None:

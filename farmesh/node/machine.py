@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-
-import torch
 
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.node.blocks import BlockStack
@@ -21,21 +18,14 @@ def _one_thread() -> Executor:
     return ThreadPoolExecutor(1, "farmesh-blocks")
 
 
-def _available_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Time, threads, chance, memory, and how weights come into it."""
+    """Time, threads, chance, and how weights come into its memory and how fast they are there."""
 
     clock: Callable[[], float] = time.monotonic  # seconds, as the event loop counts them
     executor: Callable[[], Executor] = _one_thread  # forwards run in it, one at a time
     inline_seconds: float = INLINE_SECONDS  # ticks shorter than this run on the event loop
     random: random.Random = field(default_factory=random.Random)
-    memory: Callable[[torch.device], int] = _available_memory  # free bytes
     open_checkpoint: Callable[..., Checkpoint] = Checkpoint
     make_stack: Callable[..., BlockStack] = BlockStack
     measure: Callable[[BlockStack, int], Speed] = measure_speed

@@ -68,10 +68,10 @@ class FarNode:
         self._scope = contextlib.AsyncExitStack()
         self._serving = contextlib.AsyncExitStack()  # the service of the present span
         self._switch = Switch()
-        self._joined: tuple[Network, Announcer] | None = None
+        self._joined: Announcer | None = None
 
     def __repr__(self) -> str:
-        info = self._announcer.info if self._joined else None
+        info = self._joined.info if self._joined else None
         state = info.state.name if info else "NEW"
         return f"<FarNode {state} {self.prefix} {info.span if info else self.config.span}>"
 
@@ -106,14 +106,10 @@ class FarNode:
 
     @property
     def _network(self) -> Network:
-        return self._in_swarm[0]
+        return self._announcer.network
 
     @property
     def _announcer(self) -> Announcer:
-        return self._in_swarm[1]
-
-    @property
-    def _in_swarm(self) -> tuple[Network, Announcer]:
         if self._joined is None:
             raise FarMeshError("The node has not joined a swarm yet.")
         return self._joined
@@ -122,7 +118,7 @@ class FarNode:
         async with self._scope:
             network = await self._scope.enter_async_context(self._join())
             where = self.prefix, self.checkpoint.num_blocks
-            announcer = Announcer(
+            announcer = self._joined = Announcer(
                 network,
                 *where,
                 self._described(network.transport.peer_id),
@@ -130,8 +126,7 @@ class FarNode:
                 self.config,
                 self._machine,
             )
-            self._joined = network, announcer
-            balancer = Balancer(network.directory, *where, self.config, self._machine)
+            balancer = Balancer(network.directory, *where, self.config, self._machine.random)
             span = self.config.span or await balancer.choose(
                 self.config.num_blocks or self._loader.blocks_that_fit()
             )

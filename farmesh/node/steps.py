@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
@@ -22,28 +23,16 @@ _MAX_ALLOC_SECONDS = 600.0  # that a peer may let its step wait for cache
 _GAP_PUSHES = 4  # times a push may take: how long a step waits for those before it
 
 
+@dataclass(frozen=True, slots=True)
 class StepRunner:
     """Runs the steps of any number of streams, each for a session."""
 
-    def __init__(
-        self,
-        config: NodeConfig,
-        stack: BlockStack,
-        scheduler: Scheduler,
-        pusher: Pusher,
-        cache_left: Callable[[], int],
-        clock: Callable[[], float],
-    ) -> None:
-        """
-        Args:
-            cache_left: what replies say of this node's cache, in the DHT's unit.
-        """
-        self._config = config
-        self._stack = stack
-        self._scheduler = scheduler
-        self._pusher = pusher
-        self._cache_left = cache_left
-        self._clock = clock
+    config: NodeConfig
+    stack: BlockStack
+    scheduler: Scheduler
+    pusher: Pusher
+    cache_left: Callable[[], int]  # what replies say of this node's cache, in the DHT's unit
+    clock: Callable[[], float]
 
     async def serve(self, stream: PeerStream, session: NodeSession, first: Step) -> None:
         """Until the peer closes its session.
@@ -70,9 +59,9 @@ class StepRunner:
     def check(self, session: NodeSession, step: Step) -> None:
         """Raises: ProtocolError: the step cannot be one of this session."""
         batch, _, hidden_size = step.hidden_states.shape
-        if hidden_size != self._stack.hidden_size or batch != session.batch:
+        if hidden_size != self.stack.hidden_size or batch != session.batch:
             raise ProtocolError(
-                f"hidden_states must be [{session.batch}, tokens, {self._stack.hidden_size}]"
+                f"hidden_states must be [{session.batch}, tokens, {self.stack.hidden_size}]"
             )
         if not is_dummy(step.prompts):
             raise ProtocolError("prompts inside a session are not supported by this node")
@@ -86,24 +75,24 @@ class StepRunner:
 
     async def _work(self, stream: PeerStream, session: NodeSession) -> None:
         while True:
-            step = await session.next_step(patience=self._config.push_timeout * _GAP_PUSHES)
-            started = self._clock()
+            step = await session.next_step(patience=self.config.push_timeout * _GAP_PUSHES)
+            started = self.clock()
             try:
                 output = await self._compute(session, step)
             except Superseded:
                 continue
             finally:
                 session.release(step)
-            reply = self._reply(session, step, output, self._clock() - started)
+            reply = self._reply(session, step, output, self.clock() - started)
             if step.metadata.next_servers and step.tokens:
-                await self._pusher.push(stream, step, reply)
+                await self.pusher.push(stream, step, reply)
             else:
                 await stream.send(reply)
 
     async def _compute(self, session: NodeSession, step: Step) -> torch.Tensor:
         start = step.metadata.start_from_position
         if start is not None and start < session.position:
-            self._scheduler.rewind(session, start)
+            self.scheduler.rewind(session, start)
         if not is_dummy(step.hypo_ids):
             session.reorder(step.hypo_ids)
         if step.tokens == 0:
@@ -113,13 +102,11 @@ class StepRunner:
                 f"Maximum length exceeded: {session.position} + {step.tokens} tokens "
                 f"do not fit into {session.max_length}"
             )
-        timeout = step.metadata.alloc_timeout
-        return await self._scheduler.run(
+        asked, own = step.metadata.alloc_timeout, self.config.alloc_timeout
+        return await self.scheduler.run(
             session,
-            step.hidden_states.to(self._stack.dtype),
-            alloc_timeout=self._config.alloc_timeout
-            if timeout is None
-            else min(timeout, _MAX_ALLOC_SECONDS),
+            step.hidden_states.to(self.stack.dtype),
+            alloc_timeout=own if asked is None else min(asked, _MAX_ALLOC_SECONDS),
         )
 
     def _reply(
@@ -130,5 +117,5 @@ class StepRunner:
             step_id=step.metadata.step_id,
             position=session.position,
             compute_seconds=seconds,
-            cache_tokens_left=self._cache_left(),
+            cache_tokens_left=self.cache_left(),
         )

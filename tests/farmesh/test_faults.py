@@ -19,6 +19,8 @@ from farmesh.errors import MissingBlocks, RemoteError, RetriesExhausted, SwarmBu
 from farmesh.events import Rerouted, RouteFound, TokenGenerated, WaitingForBlocks
 from farmesh.network.inprocess import Faults
 from farmesh.network.transport import PeerStream
+from farmesh.node.session import SessionState
+from farmesh.node.steps import StepRunner
 from farmesh.wire.messages import Step, StepReply
 from tests.farmesh.harness import (
     Reply,
@@ -511,7 +513,7 @@ async def test_a_session_that_was_evicted_while_its_stream_was_down(
             await asyncio.sleep(0.02)
             node = service(swarm.nodes[name])
             (kept,) = node.sessions
-            assert kept.detached_at is not None
+            assert kept.state is SessionState.DETACHED
             node.scheduler.evict(kept)
             ids = ids + reply.tokens
             reply = await generate(session, ids, greedy(4))
@@ -658,8 +660,6 @@ async def test_without_extensions_the_client_relays_and_never_mixes_up_replies(
     checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prevents a late reply to a stopped step from being taken for the next step's."""
-    from farmesh.node.steps import StepRunner
-
     original = StepRunner._reply
 
     def anonymous(self: StepRunner, *arguments: Any) -> StepReply:
@@ -690,8 +690,6 @@ async def test_a_node_that_cannot_rewind_is_found_out(
     checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch, ignores: bool
 ) -> None:
     """Prevents wrong text, without any error, from nodes that ignore start_from_position."""
-    from farmesh.node.steps import StepRunner
-
     reply, compute = StepRunner._reply, StepRunner._compute
 
     def anonymous(self: StepRunner, *arguments: Any) -> StepReply:
