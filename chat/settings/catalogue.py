@@ -62,7 +62,8 @@ class ModelEntry(Section):
 
 def _folder_or_name(text: str) -> Path | str:
     path = PROJECT / Path(text).expanduser()
-    return path if path.is_dir() or path.is_file() or text[:1] in "./~" else text
+    is_file = path.suffix == ".gguf" and ":" not in text
+    return path if path.is_dir() or is_file or text[:1] in "./~" else text
 
 
 @dataclass(frozen=True, slots=True)

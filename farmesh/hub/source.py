@@ -60,8 +60,8 @@ def open_source(
         return Folder(text, gguf.parent, gguf.name)
     if path.is_dir():
         return Folder(text, path, anchor)
-    repository, file = _split(text)
-    if isinstance(name, Path) or not REPOSITORY_NAME.fullmatch(repository):
+    repository, file = _on_hub(text)
+    if isinstance(name, Path) or not repository:
         what = "GGUF file" if path.suffix == SUFFIX else "checkpoint folder"
         raise CheckpointNotFound(
             f"There is no {what} {text!r}, and it is no name on the hub either. Give a folder with "
@@ -72,11 +72,14 @@ def open_source(
     )
 
 
-def _split(name: str) -> tuple[str, str | None]:
-    """A repository's name, and the GGUF file in it that is meant."""
+def _on_hub(name: str) -> tuple[str, str]:
+    """A repository's name, and the GGUF file in it that is meant; empty where there is none."""
     repository, _, file = name.partition(":")
     inside = not file.startswith("/") and ".." not in file.split("/")
-    return (repository, file) if file.endswith(SUFFIX) and inside else (name, None)
+    if not REPOSITORY_NAME.fullmatch(repository) or not inside:
+        return "", ""
+    # What is called like a file is one, and no repository.
+    return (repository, file) if name.endswith(SUFFIX) == bool(file) else ("", "")
 
 
 def is_remote(name: str | Path) -> bool:
@@ -85,7 +88,7 @@ def is_remote(name: str | Path) -> bool:
     path = Path(text).expanduser()
     if path.is_dir() or (path.suffix == SUFFIX and path.is_file()):
         return False
-    return bool(REPOSITORY_NAME.fullmatch(_split(text)[0]))
+    return bool(_on_hub(text)[0])
 
 
 def adapter_name(name: str | Path) -> str:

@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gguf import GGMLQuantizationType
 
 from chat.models.embedded import child as child_module
 from chat.models.embedded import plan
@@ -27,6 +29,7 @@ from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, SwarmSettings
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
+from tests.gguf import write
 from tests.hub import Hub
 
 STAND_IN = """
@@ -149,6 +152,20 @@ def test_a_checkpoint_that_no_node_could_serve_is_refused(
     useless = model.model_copy(update={"checkpoint": str(tmp_path)})
     with pytest.raises(CheckpointError, match=sentence):
         EmbeddedSwarm(SwarmSettings(), useless)
+
+
+def test_blocks_of_a_gguf_file_are_shared_out(model: ModelEntry, tmp_path: Path) -> None:
+    """Bug prevented: a GGUF file has no config.json, so the page ends before it opens."""
+    path = tmp_path / "five.gguf"
+    tensors = {f"blk.{block}.attn_norm.weight": np.ones(4, np.float32) for block in range(5)}
+    kinds = dict.fromkeys(tensors, GGMLQuantizationType.F32)
+    write(path, "llama", {"llama.block_count": 5}, tensors, kinds)
+    for checkpoint in (path, tmp_path):
+        entry = model.model_copy(update={"checkpoint": str(checkpoint)})
+        assert EmbeddedSwarm(SwarmSettings(), entry)._spans == (Span(0, 2), Span(2, 5))
+    entry = model.model_copy(update={"checkpoint": str(tmp_path / "absent.gguf")})
+    with pytest.raises(CheckpointError, match="There is no GGUF file"):
+        EmbeddedSwarm(SwarmSettings(), entry)
 
 
 async def test_a_model_of_the_hub_says_how_far_it_has_come(

@@ -14,7 +14,7 @@ from farmesh.hub.source import open_source
 def check_folder(model: ModelEntry) -> int:
     """How many blocks there are to share out; a folder that no node could serve ends here."""
     folder = Path(model.checkpoint_path)
-    if local_gguf(folder) is not None:
+    if folder.suffix == ".gguf" or local_gguf(folder) is not None:
         return _count_in_gguf(open_source(folder))
     num_blocks = _count_blocks(model, folder)
     if not any(folder.glob("*.safetensors")):
