@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub, serving
+from tests.support.hub import Hub, serving
+from tests.support.paths import PROJECT
 
 # Helpers whose asserts are to explain themselves, before any folder's tests import them.
-pytest.register_assert_rewrite("tests.farmesh.harness", "tests.farmesh.simulation")
+pytest.register_assert_rewrite("tests.support.harness", "tests.support.simulation")
 
-PROJECT = Path(__file__).resolve().parent.parent
 NO_CHROMIUM = (
     "There is no Chromium for the browser tests. scripts/install_chromium.sh installs Debian's, as "
     "root or with sudo; or name one in CHROMIUM."

@@ -20,12 +20,11 @@ from chat.access.accounts import AccountFile, hash_password, write
 from chat.access.gate import Gate
 from chat.settings.layers import Layer, load_settings
 from chat.settings.schema import AccessSettings
-from tests.hub import serving
 from tests.machines.compose import dockerfile, interpolated, services
-from tests.test_cli import PEER
-from tests.test_documentation import refused
+from tests.support.documents import PEER, refused
+from tests.support.hub import serving
+from tests.support.paths import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 UNITS = sorted((PROJECT / "deploy" / "systemd").glob("*.service"))
 
 

@@ -7,48 +7,46 @@ test can run here says why in a comment right before it::
     <!-- needs: docker -->
 
 Commands within sentences must be accepted too. ``python`` blocks are run by
-``tests/api/test_app.py``, against a real app.
+``tests/chat/api/test_app.py``, against a real app.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
-import contextlib
 import importlib
 import importlib.util
-import io
 import itertools
 import re
 import subprocess
-import sys
 
 import pytest
 
 from chat.settings.layers import Layer, load_settings
 from farmesh.errors import ConfigError
 from scripts.documents import PROJECT, SHELL, Block, blocks, inline_commands
-from tests.test_cli import PEER
+from tests.support.documents import refused
 
 # How a command begins: the test that runs it (file::name), or the file whose text runs it.
 RUN_BY = {
     "git clone": ".ci/run::make",  # CI starts from a clone
     "python app.py": "tests/browser/test_lifetime.py::"
     "test_page_opens_before_the_swarm_is_there_and_ends_with_open_tabs",
-    "python -m farmesh bootstrap": "tests/test_cli.py::"
+    "python -m farmesh bootstrap": "tests/farmesh/cli/test_cli.py::"
     "test_a_bootstrap_peer_says_its_address_and_ends_on_sigterm",
     "python -m farmesh serve": "tests/machines/test_compose.py::"
     "test_another_machine_joins_with_one_command",
     "python -m farmesh status": "tests/machines/test_compose.py::test_the_services_serve_a_chat",
     "python -m farmesh generate": "tests/machines/test_compose.py::"
     "test_a_reply_on_the_command_line",
-    "python -m farmesh.cli.run_server": "tests/farmesh/test_upstream_cli.py::"
+    "python -m farmesh.cli.run_server": "tests/farmesh/cli/test_upstream_cli.py::"
     "test_a_server_of_a_private_swarm",
-    "python -m farmesh.cli.run_dht": "tests/farmesh/test_upstream_cli.py::test_a_bootstrap_peer",
-    "python -m chat.accounts": "tests/api/test_access.py::test_users_and_keys_by_command",
+    "python -m farmesh.cli.run_dht": "tests/farmesh/cli/test_upstream_cli.py::"
+    "test_a_bootstrap_peer",
+    "python -m chat.accounts": "tests/chat/access/test_access.py::test_users_and_keys_by_command",
     "python -m scripts.check_docs": "Makefile::$(PY) -m scripts.check_docs",
-    "python -m benchmarks.scaling": "tests/test_scaling.py::test_the_command_prints_its_tables",
-    "python -m benchmarks.soak": "tests/api/test_soak.py::test_a_person_of_the_soak",
+    "python -m benchmarks.scaling": "tests/benchmarks/test_scaling.py::"
+    "test_the_command_prints_its_tables",
+    "python -m benchmarks.soak": "tests/benchmarks/test_soak.py::test_a_person_of_the_soak",
     "pip install -r requirements-mcp.txt": "tests/test_packaging.py::"
     "test_the_extras_are_tested_as_they_are_installed",
     "python -m pytest": ".ci/run::make test",
@@ -58,14 +56,6 @@ RUN_BY = {
 # Programs of others, whose words nobody here can check.
 FOREIGN = ("git", "cd", "pip")
 # Words that a reader replaces.
-STAND_INS = {
-    "ADDRESS": PEER,
-    "CHECKPOINT": "models/guide",
-    "FOLDER": "models/guide",
-    "FILE": "configs/default.toml",
-    "NAME": "guide",
-    "TEXT": "Hello",
-}
 # Commands that sentences and `make help` name without what they need.
 NEEDED = {
     ("make", "node"): ["ARGS=models/guide"],
@@ -86,10 +76,6 @@ ADVICE = (
     "of tests/test_documentation.py, or, if it needs what a test machine lacks, write that in a "
     "line right before the block: <!-- needs: docker -->"
 )
-
-
-class _Parsed(Exception):
-    """The program has read its arguments, and would begin."""
 
 
 def split(words: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -136,32 +122,6 @@ def wrong_target(words: list[str]) -> str:
         if command[0].endswith("bin/python") and (sentence := wrong(command)):
             return sentence
     return ""
-
-
-def refused(module: str, words: list[str]) -> str:
-    """What the program itself says of its arguments."""
-    folder = PROJECT.joinpath(*module.split("."))
-    name = f"{module}.__main__" if folder.is_dir() else module
-    words = [STAND_INS.get(word, word) for word in words]
-    real = argparse.ArgumentParser.parse_args
-
-    def parse_args(self: argparse.ArgumentParser, *given: object) -> None:
-        real(self, *given)  # type: ignore[call-overload]
-        raise _Parsed
-
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
-        patch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
-        patch.setattr(sys, "argv", [module, *words])
-        try:
-            importlib.import_module(name).main()
-        except _Parsed:
-            return ""
-        except ImportError as error:
-            return str(error)
-        except SystemExit as ended:
-            return "" if ended.code in (0, None) else said.getvalue() or str(ended.code)
-    return f"{module} reads no arguments"
 
 
 def covered(words: list[str]) -> bool:

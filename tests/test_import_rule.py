@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 import farmesh
-
-PROJECT = Path(__file__).resolve().parent.parent
+from tests.support.paths import PROJECT
 
 # From the top to the ground; rooms of one floor do not know one another.
 FLOORS: tuple[tuple[str, ...], ...] = (

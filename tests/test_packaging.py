@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-PROJECT = Path(__file__).resolve().parent.parent
+from tests.support.paths import PROJECT
+
 KNOWN = {
     *("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file"),
     *("pinned", "license", "short_description", "suggested_hardware", "tags", "models", "header"),

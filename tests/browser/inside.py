@@ -24,7 +24,7 @@ from chat.models.backend import Backend
 from chat.models.open_models import Models
 from chat.page import layout, web
 from chat.settings.schema import ChatSettings
-from tests.browser.conftest import free_port
+from tests.support.ports import free_port
 
 Result = TypeVar("Result")
 Opening = Callable[[], AbstractAsyncContextManager[Backend | Models]]

@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.conftest import CHROMIUM_FLAGS, App, Tab, start_app, wait_ready
+from tests.support.browser import CHROMIUM_FLAGS, App, Tab, start_app, wait_ready
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 QUESTIONS = ("Hello!", "What is FarMesh Chat?", "How do I add a node?")

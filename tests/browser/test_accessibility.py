@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import App, Tab
+from tests.support.browser import App, Tab
 
 GRAVE = ("serious", "critical")
 

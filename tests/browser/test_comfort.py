@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from chat.models.backend import Backend
-from tests.browser.conftest import App, Tab
 from tests.browser.inside import InsideApp, inside
-from tests.chat.fakes import FakeClient, ready_backend
+from tests.support.browser import App, Tab
+from tests.support.fakes import FakeClient, ready_backend
 
 FORMULAS = (
     "Inline $a^2$ and \\(b^2\\), displayed $$c^2$$ and \\[d^2\\], "

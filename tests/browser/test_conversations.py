@@ -12,24 +12,13 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import MODEL_SECONDS, App, Tab
+from tests.support.browser import MODEL_SECONDS, App, Tab, more, titles
 
 # The roles of each conversation that the browser keeps. A reply is kept while it still grows, too:
 # should the app end in the middle of it.
 KEPT = """() => Object.entries(localStorage).filter(([key]) => key.startsWith("farmesh.chat."))
   .map(([, text]) => JSON.parse(text).messages)
   .map((all) => all.map(m => m.role + (m.made_with ? ", whole" : "")).join(" "))"""
-
-
-def titles(tab: Tab) -> list[str]:
-    return tab.page.locator("#fm-chat-list .fm-open").all_inner_texts()
-
-
-def more(tab: Tab, index: int, label: str) -> None:
-    row = tab.page.locator("#fm-chat-list li").nth(index)
-    row.hover()
-    row.locator("summary").click()
-    row.get_by_role("button", name=label).click()
 
 
 def test_conversations_are_listed_named_searched_and_deleted(tab: Tab) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import App, Tab
+from tests.support.browser import App, Tab
 
 
 def test_reply_grows_and_is_kept(tab: Tab) -> None:

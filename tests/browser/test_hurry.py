@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Tab
+from tests.support.browser import Tab
 
 QUICK = 500  # milliseconds that a hurried person tries to hit something
 

@@ -15,7 +15,7 @@ from farmesh.core import Span
 from farmesh.errors import ContextOverflow, MissingBlocks, SwarmBusy, SwarmUnreachable
 from farmesh.events import FinishReason, GenerationStats
 from farmesh.params import SamplingParams
-from tests.browser.conftest import App, Tab
+from tests.support.browser import App, Tab
 
 LOCALES = {"de": "de-DE", "es": "es-MX"}
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import MODEL_SECONDS, App, Tab, patience, start_app, wait_ready
+from tests.support.browser import MODEL_SECONDS, App, Tab, start_app, wait_ready
+from tests.support.ports import patience
 
 
 def test_page_opens_before_the_swarm_is_there_and_ends_with_open_tabs(

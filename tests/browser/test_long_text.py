@@ -10,9 +10,10 @@ from playwright.sync_api import BrowserContext, expect
 
 from chat.models.backend import Backend, Engine
 from farmesh.params import SamplingParams
-from tests.browser.conftest import App, Tab, patience
 from tests.browser.inside import inside
-from tests.chat.fakes import END, FakeClient, FakeTokenizer
+from tests.support.browser import App, Tab
+from tests.support.fakes import END, FakeClient, FakeTokenizer
+from tests.support.ports import patience
 
 MEGABYTE = 1_000_000
 LIMIT = "20,000"  # chat.max_message_chars

@@ -15,9 +15,9 @@ from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.open_models import Models
 from chat.settings.catalogue import load_catalogue
 from chat.settings.schema import ModelSettings, Settings, SwarmSettings
-from tests.browser.conftest import MODEL_SECONDS, Tab
 from tests.browser.inside import InsideApp, inside
-from tests.models import Shape, make_checkpoint
+from tests.support.browser import MODEL_SECONDS, Tab
+from tests.support.models import Shape, make_checkpoint
 
 CATALOGUE = """
 [guide]

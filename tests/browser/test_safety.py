@@ -14,9 +14,9 @@ from playwright.sync_api import BrowserContext, expect
 
 from chat.live.limits import Caller, TooManyTurns
 from chat.models.backend import Backend
-from tests.browser.conftest import App, Tab
 from tests.browser.inside import inside
-from tests.chat.fakes import FakeClient, ready_backend
+from tests.support.browser import App, Tab
+from tests.support.fakes import FakeClient, ready_backend
 
 EVIL = """
 <script>window.stolen = 1</script><img src=x onerror="window.stolen = 2">

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import App, Tab, start_app, wait_ready
-from tests.browser.test_conversations import more, titles
+from tests.support.browser import App, Tab, more, start_app, titles, wait_ready
 
 PASSWORD = "correct horse battery"
 

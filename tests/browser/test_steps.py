@@ -14,9 +14,9 @@ from playwright.sync_api import Error as PlaywrightError
 from chat.access.callers import person_in
 from chat.models.backend import Backend, Engine
 from farmesh.params import SamplingParams
-from tests.browser.conftest import Tab
 from tests.browser.inside import InsideApp, inside, wait_until
-from tests.farmesh.harness import Swarm, service
+from tests.support.browser import Tab
+from tests.support.harness import Swarm, service
 
 MOST = 2  # token steps
 

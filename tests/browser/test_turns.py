@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
 from tests.browser.cable import cable_to
-from tests.browser.conftest import App, Tab
+from tests.support.browser import App, Tab
 
 
 def message(tab: Tab, role: str, index: int) -> Locator:

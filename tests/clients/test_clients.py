@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.browser.conftest import App, start_app, wait_ready
+from tests.support.browser import App, start_app, wait_ready
+from tests.support.paths import PROJECT
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(400)]
-PROJECT = Path(__file__).resolve().parents[2]
 BIN = PROJECT / ".venv-clients" / "bin"
 ENVIRON = {**os.environ, "HF_HUB_OFFLINE": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 

@@ -131,7 +131,7 @@ def test_weights_are_downloaded_at_the_first_start_only(deployment: Deployment) 
     network, hub = f"--network={deployment.name}_default", f"{deployment.name}-hub"
     mounts = (
         "-v",
-        f"{PROJECT}/tests/hub.py:/tests/hub.py:ro",
+        f"{PROJECT}/tests/support/hub.py:/tests/support/hub.py:ro",
         "-v",
         f"{PROJECT}/models/guide:/tiny:ro",
     )

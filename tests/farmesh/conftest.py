@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.register_assert_rewrite("tests.farmesh.harness", "tests.farmesh.simulation")
+pytest.register_assert_rewrite("tests.support.harness", "tests.support.simulation")
 
-from tests.models import Oracle, Shape, make_checkpoint  # noqa: E402 - after the line above
+from tests.support.models import Oracle, Shape, make_checkpoint  # noqa: E402 - after the line above
 
 
 @pytest.fixture(scope="session", autouse=True)

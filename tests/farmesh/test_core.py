@@ -9,15 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmesh.core import Hop, NodeInfo, NodeState, Route, Span, SwarmSnapshot, spans_of
+from farmesh.core import Hop, NodeState, Route, Span, SwarmSnapshot, spans_of
 from farmesh.errors import FarMeshError, InvalidSampling
 from farmesh.events import GenerationStats
 from farmesh.params import SamplingParams
-
-
-def node(peer_id: str, span: str, **fields: Any) -> NodeInfo:
-    defaults: dict[str, Any] = {"state": NodeState.ONLINE, "throughput": 1.0}
-    return NodeInfo(peer_id, Span.parse(span), **{**defaults, **fields})
+from tests.support.values import node
 
 
 @pytest.mark.parametrize("text", ["", "4", "4:", ":4", "4:4", "5:4", "-1:3", "a:b", "1:2:3", "1,2"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import Oracle, Shape, make_checkpoint
+from tests.support.models import Oracle, Shape, make_checkpoint
 
 
 @pytest.fixture(scope="session")

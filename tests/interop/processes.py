@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.swarm.processes import PROJECT, Command, Peer, of_session, wait_until_gone
+from tests.support.ports import free_port
+from tests.support.processes import PROJECT, Command, Peer, of_session, wait_until_gone
 
 PREFIX = "_interop"
 CLIENT_SECONDS = 150.0
@@ -29,12 +29,6 @@ def petals_python() -> Path:
     if not python.exists():
         pytest.skip("There is no Petals to talk to; `make interop` installs it and runs this.")
     return python
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class PetalsNode(Command):

@@ -20,10 +20,10 @@ from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig
 from farmesh.errors import ContextOverflow
 from farmesh.events import FinishReason, PrefillProgress, TokenGenerated, WaitingForCache
-from tests.farmesh.harness import Reply, generate, generate_until, greedy, until
 from tests.interop.processes import PREFIX, MixedSwarm, PetalsNode, mixed_swarm
-from tests.models import Oracle
-from tests.swarm.processes import Peer
+from tests.support.harness import Reply, generate, generate_until, greedy, until
+from tests.support.models import Oracle
+from tests.support.processes import Peer
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 

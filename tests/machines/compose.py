@@ -23,10 +23,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.browser.conftest import free_port, patience
-from tests.swarm.processes import Command
+from tests.support.paths import PROJECT
+from tests.support.ports import free_port, patience
+from tests.support.processes import Command
 
-PROJECT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = PROJECT / "deploy" / "entrypoint.sh"
 HEALTHY_SECONDS = 90.0
 _VARIABLE = re.compile(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.machines.compose import Machine
+from tests.support.browser import CHROMIUM_FLAGS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

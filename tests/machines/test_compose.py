@@ -10,7 +10,7 @@ import sys
 import httpx
 
 from tests.machines.compose import PROJECT, Machine
-from tests.swarm.processes import Command
+from tests.support.processes import Command
 
 
 def status(machine: Machine) -> dict[str, object]:

@@ -14,9 +14,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.browser.conftest import App, Tab, free_port
 from tests.machines.compose import PROJECT, Machine
-from tests.swarm.processes import Command
+from tests.support.browser import App, Tab
+from tests.support.ports import free_port
+from tests.support.processes import Command
 
 # What nginx would keep in /var, which only root may write.
 MAIN = """

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from tests.swarm.processes import Command
+from tests.support.processes import Command
 
 _numbers = itertools.count()
 

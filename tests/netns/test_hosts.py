@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.models import Oracle
 from tests.netns.hosts import Host, Internet, why_not
-from tests.swarm.processes import Command
+from tests.support.models import Oracle
+from tests.support.processes import Command
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(420)]
 

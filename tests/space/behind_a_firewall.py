@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.swarm.processes import Peer
-from tests.swarm.test_two_apps import App
+from tests.support.apps import App
+from tests.support.processes import Peer
 
 PAGE = 7860  # of the app itself, for us
 RULES = f"""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import Oracle, make_checkpoint
+from tests.support.models import Oracle, make_checkpoint
 
 
 @pytest.fixture(scope="session")

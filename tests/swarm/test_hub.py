@@ -19,9 +19,9 @@ from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import Settings, SwarmSettings
 from farmesh.events import TokenGenerated
 from farmesh.params import SamplingParams
-from tests.farmesh.test_lora import make_adapter
-from tests.hub import Hub
-from tests.swarm.processes import Command, Peer
+from tests.support.families import make_adapter
+from tests.support.hub import Hub
+from tests.support.processes import Command, Peer
 
 pytestmark = [
     pytest.mark.swarm,

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.farmesh.harness import generate, greedy, until
-from tests.models import Oracle
-from tests.swarm.processes import Command, processes
-from tests.swarm.test_processes import client_of, prompt_of
+from tests.support.harness import generate, greedy, until
+from tests.support.models import Oracle
+from tests.support.ports import free_port
+from tests.support.processes import Command, processes
+from tests.support.swarms import client_of, prompt_of
 
 pytestmark = [pytest.mark.swarm, pytest.mark.timeout(240)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_a_bootstrap_peer_that_goes_and_comes_back(

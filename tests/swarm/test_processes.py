@@ -3,62 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from farmesh.client.client import FarMeshClient
-from farmesh.client.session import InferenceSession
-from farmesh.config import ClientConfig, NodeConfig
+from farmesh.config import NodeConfig
 from farmesh.core import Span
-from farmesh.events import TokenGenerated
 from farmesh.node import FarNode
 from farmesh.params import SamplingParams
-from tests.farmesh.harness import Reply, generate, greedy, service, until
-from tests.models import Oracle
-from tests.swarm.processes import PREFIX, Peer, Processes, processes, wait_until_gone
+from tests.support.harness import generate, greedy, service, until
+from tests.support.models import Oracle
+from tests.support.processes import PREFIX, Peer, processes, wait_until_gone
+from tests.support.swarms import client_of, during, prompt_of
 
 pytestmark = [pytest.mark.swarm, pytest.mark.timeout(240)]
-
-
-def prompt_of(length: int, seed: int = 0) -> list[int]:
-    return random.Random(f"swarm{seed}").choices(range(512), k=length)
-
-
-@asynccontextmanager
-async def client_of(swarm: Processes, nodes: int, **options: float) -> AsyncIterator[FarMeshClient]:
-    config = ClientConfig(
-        checkpoint=swarm.checkpoint,
-        initial_peers=(swarm.address,),
-        dht_prefix=PREFIX,
-        refresh_period=1.0,
-        **options,  # type: ignore[arg-type]
-    )
-    async with FarMeshClient(config) as client:
-        await until(lambda: len(client.snapshot.online) >= nodes, seconds=60.0)
-        yield client
-
-
-async def during(
-    session: InferenceSession, prompt: list[int], count: int, at: int, act: Callable[[], None]
-) -> tuple[Reply, float]:
-    """A reply in which something happens after token ``at``, and its longest pause."""
-    reply, last, pause = Reply(), time.monotonic(), 0.0
-    async for event in session.generate(prompt, greedy(count)):
-        reply.events.append(event)
-        if isinstance(event, TokenGenerated):
-            now = time.monotonic()
-            pause, last = max(pause, now - last if event.index else 0.0), now
-            if event.index == at:
-                act()
-                last = time.monotonic()
-    reply.check(prompt)
-    return reply, pause
 
 
 async def test_two_nodes_over_several_turns(checkpoint: Path, oracle: Oracle) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.swarm.processes import Command, wait_until_gone
+from tests.support.processes import Command, wait_until_gone
 
 pytestmark = [pytest.mark.swarm, pytest.mark.timeout(240)]
 

@@ -1,0 +1,191 @@
+"""What streams to a page, and when: watchers that follow one another, pages that go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any, cast
+
+import gradio as gr
+import pytest
+from starlette.requests import HTTPConnection
+
+from chat.access.callers import VISITOR, Visitor
+from chat.ids import new_id
+from chat.live import attendance
+from chat.live.limits import Caller
+from chat.live.store import ChatStore
+from chat.page.handlers import Page
+from chat.page.painter import Parts
+from chat.page.streams import STREAM, Streams
+from chat.page.watching import MAX_STREAMS
+from chat.settings.schema import ChatSettings
+from tests.chat.live.test_session import until
+from tests.support.chats import ASK
+from tests.support.fakes import FakeClient, ready_backend
+
+NAMES = [field.name for field in fields(Parts) if field.name != "knobs"]
+PARTS = cast(Any, Parts)(**{name: name for name in NAMES}, knobs={})
+PERSON = new_id()
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    return FakeClient(step=0.002)
+
+
+@pytest.fixture
+async def store(client: FakeClient) -> AsyncIterator[ChatStore]:
+    settings = ChatSettings(running_turns=50, running_turns_per_person=50)
+    async with ChatStore(ready_backend(client), settings) as opened:
+        yield opened
+
+
+class Tab:
+    """A browser tab as the handlers see one."""
+
+    def __init__(self, page: Page, name: str, chat_id: str = "") -> None:
+        self.page = page
+        self.name = name
+        self.values = {"chat_id": chat_id or new_id(), "model_id": ""}
+        self.got: list[Any] = []
+        self.by: list[int] = []  # which watcher it came from
+        self.watchers = 0
+
+    def watch(self) -> asyncio.Task[None]:
+        scope = {"type": "http", VISITOR: Visitor(Caller.of(PERSON), PERSON)}
+        asked = SimpleNamespace(session_hash=self.name, request=HTTPConnection(scope))
+        request = cast(gr.Request, asked)
+
+        self.watchers += 1
+
+        async def follow(number: int = self.watchers) -> None:
+            async for update in self.page.watch(self.values, request):
+                self.got.append(update)
+                self.by.append(number)
+
+        return asyncio.create_task(follow())
+
+
+async def test_two_watchers_of_a_tab_never_draw_in_turns(
+    store: ChatStore, client: FakeClient
+) -> None:
+    """The older one's last update came after the newer one's: the status line stayed empty."""
+    client.enqueue("x" * 400)
+    tab = Tab(Page(store, PARTS), "tab")
+    chat = store.open(tab.values["chat_id"], PERSON)
+    await chat.send("Hello", ASK)
+    older = tab.watch()
+    await until(lambda: len(tab.got) > 2)
+    newer = tab.watch()
+    await asyncio.wait([older])
+    await until(lambda: 2 in tab.by)
+    first = tab.by.index(2)
+    assert tab.by == sorted(tab.by)
+    assert tab.got[first - 1] == gr.skip()  # what Gradio sends once more at its end: nothing
+    assert {"history", "live", "status", "stop"} <= tab.got[first].keys()
+    await chat.stop()
+    await asyncio.wait([newer])
+    assert "stopped" in tab.got[-2]["status"]["value"]
+
+
+async def test_tabs_beyond_a_browsers_connections_look_now_and_then(
+    store: ChatStore, client: FakeClient
+) -> None:
+    """Six streams to six tabs: Stop, and every new page, waited for a reply to end."""
+    page = Page(store, PARTS)
+    client.enqueue(*["x" * 900] * (MAX_STREAMS + 1))
+    tabs = [Tab(page, str(number)) for number in range(MAX_STREAMS + 1)]
+    chats = [store.open(tab.values["chat_id"], PERSON) for tab in tabs]
+    for chat in chats:
+        await chat.send("Hello", ASK)
+    streams = [tab.watch() for tab in tabs[:-1]]
+    await until(lambda: all(tab.got for tab in tabs[:-1]))
+    for _ in range(2):
+        await asyncio.wait_for(tabs[-1].watch(), 5)
+        made = client.calls[-1].produced
+        await until(lambda more=made + 5: client.calls[-1].produced > more)
+    looks = [update["live"]["value"][0]["content"][0]["text"] for update in tabs[-1].got[::2]]
+    assert len(looks[1]) > len(looks[0]), "its reply stood still between two looks"
+    assert not any(stream.done() for stream in streams)
+    await chats[0].stop()
+    await asyncio.wait(streams[:1])
+    last = tabs[-1].watch()  # now there is room
+    await asyncio.sleep(0.2)
+    assert not last.done()
+    for chat in chats:
+        await chat.stop()
+    await asyncio.gather(last, *streams)
+
+
+async def test_broken_stream_pauses_the_reply_at_once(store: ChatStore, client: FakeClient) -> None:
+    """Gradio looks at its next update whether the page is there: some tokens too late."""
+    client.enqueue("x" * 900)
+    page = Page(store, PARTS)
+    tab = Tab(page, "tab")
+    chat = store.open(tab.values["chat_id"], PERSON)
+    await chat.send("Hello", ASK)
+    stream = tab.watch()
+    await until(lambda: len(tab.got) > 2)
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, str]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def gradio(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    async def send(message: Any) -> None:
+        raise AssertionError("nothing is sent here")
+
+    scope = {"type": "http", "path": STREAM, "query_string": b"session_hash=tab"}
+    serving = asyncio.create_task(Streams(gradio, page.gone)(scope, receive, send))
+    await asyncio.sleep(0)
+    made = client.calls[0].produced
+    gone.set()
+    await serving
+    await asyncio.wait_for(stream, 2)  # ends although no update comes
+    await asyncio.sleep(0.05)
+    assert client.calls[0].produced <= made + 1
+    assert chat.running
+    await chat.stop()
+
+
+async def test_stream_that_ends_as_it_should_pauses_nothing() -> None:
+    gone: list[str] = []
+
+    async def gradio(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        await receive()
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "path": STREAM, "query_string": b"session_hash=tab"}
+    await Streams(gradio, gone.append)(scope, receive, send)
+    assert gone == []
+
+
+async def test_second_page_of_a_chat_that_was_closed_goes_on(
+    store: ChatStore, client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two tabs that show the same chat is closed: the other's reply must not stand still."""
+    monkeypatch.setattr(attendance, "GONE", 0.05)
+    client.enqueue("x" * 900)
+    tab = Tab(Page(store, PARTS), "tab")
+    chat = store.open(tab.values["chat_id"], PERSON)
+    await chat.send("Hello", ASK)
+    stream = tab.watch()
+    await until(lambda: len(tab.got) > 2)
+    store.leave([chat.id], PERSON)
+    made = client.calls[0].produced
+    await until(lambda: client.calls[0].produced > made + 3)
+    await chat.stop()
+    await asyncio.wait([stream])
