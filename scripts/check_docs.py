@@ -32,7 +32,7 @@ from chat.models.backend import Backend
 from chat.models.ledger import Ledger
 from chat.settings import command_line
 from chat.settings.schema import ChatSettings, Settings
-from farmesh.cli import main as cli
+from farmesh.cli.arguments import COMMANDS, subparser
 from scripts.documents import MADE, PROJECT, anchors, blocks, documents
 
 README = PROJECT / "README.md"
@@ -182,10 +182,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "make help": make_help,
     "chat.accounts --help": accounts_help,
     "app --help": lambda: _help(command_line.command_line()),
-    **{
-        f"farmesh {name} --help": lambda name=name: _help(cli.subparser(name))
-        for name in cli.COMMANDS
-    },
+    **{f"farmesh {name} --help": lambda name=name: _help(subparser(name)) for name in COMMANDS},
 }
 
 

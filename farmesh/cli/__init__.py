@@ -1,1 +1,1 @@
-"""Upstream's command names and flags, translated for :mod:`farmesh.cli.main`."""
+"""The engine's commands (:mod:`farmesh.cli.main`), and upstream's, translated for them."""

@@ -22,20 +22,43 @@ PREFIX = "_test-swarm"
 READY_SECONDS = 90.0
 
 
-class Command:
-    """One running command; its session id finds all that it started."""
+@contextlib.contextmanager
+def sigint_of_children(*, ignored: bool) -> Iterator[None]:
+    """Processes started within hear SIGINT or ignore it, whatever these tests were started with.
 
-    def __init__(self, *command: str, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-            stdin=subprocess.PIPE,  # closed with this process, however it ends
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    A shell starts `command &` with SIGINT ignored, and children inherit that, as do theirs.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def ignores_sigint(pid: int) -> bool:
+    (mask,) = re.findall(r"(?m)^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> (signal.SIGINT - 1) & 1)
+
+
+class Command:
+    """One running command; its session id finds all that it started.
+
+    Args:
+        background: as a shell starts `command &`, with SIGINT ignored.
+    """
+
+    def __init__(self, *command: str, background: bool = False, **environment: str) -> None:
+        with sigint_of_children(ignored=background):
+            self.process = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+                stdin=subprocess.PIPE,  # closed with this process, however it ends
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
         self.output: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)

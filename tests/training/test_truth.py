@@ -14,7 +14,7 @@ import pytest
 from chat.accounts import command_line as accounts_command_line
 from chat.settings import layers
 from chat.settings.command_line import command_line as app_command_line
-from farmesh.cli.main import command_line as engine_command_line
+from farmesh.cli.arguments import command_line as engine_command_line
 from training import facts
 from training.evaluate import Speaker
 from training.sampling import Sampling

@@ -13,29 +13,43 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from farmesh.cli import main as cli
+from farmesh.cli import status
+from farmesh.cli.arguments import COMMANDS, command_line, subparser
+from farmesh.cli.main import main
+from farmesh.cli.process import EXIT_LOST
+from farmesh.cli.serve import node_config
+from farmesh.config import NodeConfig
 from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 from tests.support.documents import PEER
 from tests.support.paths import PROJECT
+from tests.support.processes import ignores_sigint, sigint_of_children
 
 
 @contextmanager
-def running(*arguments: str, **options) -> Iterator[subprocess.Popen[str]]:
-    """A command with open pipes, ended with the scope."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "farmesh", *arguments],
-        cwd=PROJECT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    ) as process:
+def running(
+    *arguments: str, background: bool = False, **options
+) -> Iterator[subprocess.Popen[str]]:
+    """A command with open pipes, ended with the scope.
+
+    Args:
+        background: as a shell starts `command &`, with SIGINT ignored.
+    """
+    with sigint_of_children(ignored=background):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "farmesh", *arguments],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+    with process:
         try:
             yield process
         finally:
@@ -54,10 +68,10 @@ def wait_for_address(process: subprocess.Popen[str]) -> str:
 # --- Help and arguments -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_every_flag(command: str) -> None:
     """Bug prevented: a flag that only its author understands."""
-    parser = cli.subparser(command)
+    parser = subparser(command)
     assert parser.description
     for action in parser._actions:
         assert action.help, f"{command} {action.option_strings or action.dest} has no help"
@@ -67,7 +81,7 @@ def test_help_explains_every_flag(command: str) -> None:
 
 def test_lists_may_be_given_in_one_or_several_flags() -> None:
     """Bug prevented: of `--announce A --announce B` only B is announced."""
-    parse = cli.command_line().parse_args
+    parse = command_line().parse_args
     for flags in (["--announce", "A", "B"], ["--announce", "A", "--announce", "B"]):
         assert parse(["serve", "x", *flags]).announce == ["A", "B"]
     assert parse(["serve", "x"]).announce == []
@@ -108,13 +122,21 @@ def test_a_wrong_argument_is_one_sentence(
 ) -> None:
     """Bug prevented: a traceback, or a page of usage in which the reason drowns."""
     try:
-        code = cli.main(arguments)
+        code = main(arguments)
     except SystemExit as ended:
         code = int(ended.code or 0)
     error = capsys.readouterr().err
     assert code == 2
     assert sentence in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_every_flag_of_serve_is_used() -> None:
+    """Bug prevented: a flag is stored under a name that no setting has, and changes nothing."""
+    of_the_command = {"command", "verbose", "exit_with_stdin", "address_file"}
+    parsed = vars(command_line().parse_args(["serve", "x"])).keys()
+    assert parsed - of_the_command <= {field.name for field in fields(NodeConfig)}
+    assert node_config(command_line().parse_args(["serve", "x"])) == NodeConfig(checkpoint="x")
 
 
 # --- Drawing ----------------------------------------------------------------------------------
@@ -139,7 +161,7 @@ def test_a_wrong_address_or_identity_is_one_sentence(
     flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bug prevented: a traceback, or "no bootstrap peer answered", for a typing error."""
-    assert cli.main(["bootstrap", *flags]) == 2
+    assert main(["bootstrap", *flags]) == 2
     error = capsys.readouterr().err
     assert sentence in error
     assert len(error.strip().splitlines()) == 1
@@ -162,12 +184,12 @@ def test_status_shows_who_serves_what_and_what_is_missing() -> None:
     )
     start = "python -m farmesh serve CHECKPOINT --peers ADDR --blocks 4:5"
     apart = "peers that differ by more than 3 drop one another."
-    seen = cli.Seen(
+    seen = status.Seen(
         snapshot,
         clocks={"QmaaaaaaAAAAAA": 0.2, "QmbbbbbbBBBBBB": -2.4},
         bootstrap_peers={"QmccccccCCCCCC": 0.01, "QmddddddDDDDDD": None},
     )
-    lines = [line.replace("  cache left", "") for line in cli.draw_status(seen).splitlines()]
+    lines = [line.replace("  cache left", "") for line in status.draw_status(seen).splitlines()]
     assert lines == [
         "guide-hf: 7 of 8 blocks served by 2 nodes.",
         "Bootstrap peer …CCCCCC: 10.0 ms.",
@@ -181,7 +203,7 @@ def test_status_shows_who_serves_what_and_what_is_missing() -> None:
         "",
         f"The clock of …BBBBBB is 2.4 seconds ahead of this machine's; {apart}",
     ]
-    facts = json.loads(json.dumps(cli.status_json(seen), allow_nan=False))
+    facts = json.loads(json.dumps(status.status_json(seen), allow_nan=False))
     assert facts["bootstrap_peers"][1] == {
         "peer_id": "QmddddddDDDDDD",
         "rtt_seconds": None,
@@ -197,7 +219,9 @@ def test_status_shows_who_serves_what_and_what_is_missing() -> None:
 def test_a_tall_model_is_drawn_in_the_width_of_a_terminal() -> None:
     """Bug prevented: 126 blocks wrap over three lines; or a lone block at the end is not seen."""
     snapshot = SwarmSnapshot("tall", 126, (node("A", "QmAAAAAA", Span(125, 126)),))
-    row = next(line for line in cli.draw_status(cli.Seen(snapshot)).splitlines() if "█" in line)
+    row = next(
+        line for line in status.draw_status(status.Seen(snapshot)).splitlines() if "█" in line
+    )
     assert "·█" in row
     assert len(row) < 130
 
@@ -224,6 +248,16 @@ def test_a_bootstrap_peer_says_its_address_and_ends_on_sigterm(tmp_path: Path) -
         assert wait_for_address(process) == address, "the identity file keeps the address"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+
+
+@pytest.mark.swarm
+def test_a_peer_in_the_background_ends_on_sigterm_alone() -> None:
+    """Bug prevented: Ctrl-C of a script ends what it started to stay, or nothing ends it."""
+    with running("bootstrap", background=True) as process:
+        wait_for_address(process)
+        assert ignores_sigint(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 @pytest.mark.swarm
@@ -256,7 +290,7 @@ def test_a_peer_without_its_daemon_ends() -> None:
         wait_for_address(process)
         for daemon in children(process.pid):
             os.kill(daemon, signal.SIGKILL)
-        assert process.wait(30) == cli.EXIT_LOST
+        assert process.wait(30) == EXIT_LOST
         assert process.stderr is not None
         assert "its p2p daemon ended." in process.stderr.read()
 
@@ -315,7 +349,7 @@ def test_what_cannot_work_is_one_sentence(
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        done = cli.main([argument.format(bare=bare, taken=taken) for argument in arguments])
+        done = main([argument.format(bare=bare, taken=taken) for argument in arguments])
     error = capsys.readouterr().err
     assert done == 2, error
     assert sentence in error

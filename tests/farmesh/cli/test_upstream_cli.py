@@ -7,7 +7,8 @@ import os
 import pytest
 
 from farmesh.cli import run_dht, run_server
-from farmesh.cli.main import command_line, node_config
+from farmesh.cli.arguments import command_line
+from farmesh.cli.serve import node_config
 from farmesh.config import NodeConfig
 from farmesh.constants import PUBLIC_INITIAL_PEERS
 
@@ -24,12 +25,12 @@ def test_a_server_of_a_private_swarm() -> None:
     )
     serve = command_line().parse_args(flags)
     assert serve.command == "serve"
-    assert (serve.checkpoint, serve.prefix, str(serve.blocks)) == ("models/guide", "P", "0:4")
+    assert (serve.checkpoint, serve.dht_prefix, str(serve.span)) == ("models/guide", "P", "0:4")
     assert (serve.host, serve.port, serve.cache_tokens) == ("127.0.0.1", 4001, 32768)
-    assert (serve.device, serve.dtype, serve.name) == ("cpu", "float32", "me")
-    assert list(serve.peers) == [PEER]
+    assert (serve.device, serve.dtype, serve.public_name) == ("cpu", "float32", "me")
+    assert serve.initial_peers == [PEER]
     assert serve.relay == "never"
-    assert list(serve.announce) == ["/ip4/127.0.0.1/tcp/4001"]
+    assert serve.announce == ["/ip4/127.0.0.1/tcp/4001"]
 
 
 def test_loading_flags_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +96,7 @@ def test_a_bootstrap_peer() -> None:
     )
     bootstrap = command_line().parse_args(flags)
     assert (bootstrap.host, bootstrap.port) == ("0.0.0.0", 31337)
-    assert not bootstrap.peers
+    assert not bootstrap.initial_peers
     assert bootstrap.relay == "never"
 
 
