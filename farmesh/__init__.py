@@ -8,37 +8,57 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from farmesh.checkpoint.gguf_model import open_gguf
-    from farmesh.checkpoint.tokenizer import load_tokenizer
-    from farmesh.client.client import FarMeshClient
-    from farmesh.client.session import InferenceSession
-    from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
-    from farmesh.core import Hop, NodeInfo, NodeState, Route, Span, SwarmSnapshot
-    from farmesh.errors import FarMeshError
-    from farmesh.events import (
-        Event,
-        FinishReason,
-        GenerationFinished,
-        GenerationStats,
-        PrefillProgress,
-        Rerouted,
-        RouteFound,
-        TokenGenerated,
-        WaitingForBlocks,
-        WaitingForCache,
+if TYPE_CHECKING:  # the same for type checkers; tests/test_packaging.py holds the two together
+    from farmesh.checkpoint.gguf_model import open_gguf as open_gguf
+    from farmesh.checkpoint.tokenizer import load_tokenizer as load_tokenizer
+    from farmesh.client.client import FarMeshClient as FarMeshClient
+    from farmesh.client.session import InferenceSession as InferenceSession
+    from farmesh.config import BootstrapConfig as BootstrapConfig
+    from farmesh.config import ClientConfig as ClientConfig
+    from farmesh.config import NodeConfig as NodeConfig
+    from farmesh.core import Hop as Hop
+    from farmesh.core import NodeInfo as NodeInfo
+    from farmesh.core import NodeState as NodeState
+    from farmesh.core import Route as Route
+    from farmesh.core import Span as Span
+    from farmesh.core import SwarmSnapshot as SwarmSnapshot
+    from farmesh.errors import FarMeshError as FarMeshError
+    from farmesh.events import Event as Event
+    from farmesh.events import FinishReason as FinishReason
+    from farmesh.events import GenerationFinished as GenerationFinished
+    from farmesh.events import GenerationStats as GenerationStats
+    from farmesh.events import PrefillProgress as PrefillProgress
+    from farmesh.events import Rerouted as Rerouted
+    from farmesh.events import RouteFound as RouteFound
+    from farmesh.events import TokenGenerated as TokenGenerated
+    from farmesh.events import WaitingForBlocks as WaitingForBlocks
+    from farmesh.events import WaitingForCache as WaitingForCache
+    from farmesh.network.bootstrap import Bootstrap as Bootstrap
+    from farmesh.node import FarNode as FarNode
+    from farmesh.params import SamplingParams as SamplingParams
+    from farmesh.upstream.model import (
+        AutoDistributedModelForCausalLM as AutoDistributedModelForCausalLM,
     )
-    from farmesh.network.bootstrap import Bootstrap
-    from farmesh.node import FarNode
-    from farmesh.params import SamplingParams
-    from farmesh.upstream.model import AutoDistributedModelForCausalLM
 
 _HOMES = {
     "farmesh.checkpoint.gguf_model": ("open_gguf",),
     "farmesh.checkpoint.tokenizer": ("load_tokenizer",),
     "farmesh.client.client": ("FarMeshClient",),
-    "farmesh.config": ("BootstrapConfig", "ClientConfig", "NodeConfig"),
-    "farmesh.core": ("Hop", "NodeInfo", "NodeState", "Route", "Span", "SwarmSnapshot"),
+    "farmesh.client.session": ("InferenceSession",),
+    "farmesh.config": (
+        "BootstrapConfig",
+        "ClientConfig",
+        "NodeConfig",
+    ),
+    "farmesh.core": (
+        "Hop",
+        "NodeInfo",
+        "NodeState",
+        "Route",
+        "Span",
+        "SwarmSnapshot",
+    ),
+    "farmesh.errors": ("FarMeshError",),
     "farmesh.events": (
         "Event",
         "FinishReason",
@@ -51,45 +71,14 @@ _HOMES = {
         "WaitingForBlocks",
         "WaitingForCache",
     ),
+    "farmesh.network.bootstrap": ("Bootstrap",),
+    "farmesh.node": ("FarNode",),
     "farmesh.params": ("SamplingParams",),
     "farmesh.upstream.model": ("AutoDistributedModelForCausalLM",),
-    "farmesh.errors": ("FarMeshError",),
-    "farmesh.node": ("FarNode",),
-    "farmesh.network.bootstrap": ("Bootstrap",),
-    "farmesh.client.session": ("InferenceSession",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: RUF022 - grouped by module, as above
-    "open_gguf",
-    "load_tokenizer",
-    "FarMeshClient",
-    "BootstrapConfig",
-    "ClientConfig",
-    "NodeConfig",
-    "Event",
-    "FinishReason",
-    "GenerationFinished",
-    "GenerationStats",
-    "Hop",
-    "NodeInfo",
-    "NodeState",
-    "PrefillProgress",
-    "Rerouted",
-    "Route",
-    "RouteFound",
-    "SamplingParams",
-    "Span",
-    "SwarmSnapshot",
-    "TokenGenerated",
-    "WaitingForBlocks",
-    "WaitingForCache",
-    "AutoDistributedModelForCausalLM",
-    "FarMeshError",
-    "FarNode",
-    "Bootstrap",
-    "InferenceSession",
-]
+__all__ = [*_HOME_OF]
 
 
 def __getattr__(name: str) -> Any:

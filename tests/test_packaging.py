@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import farmesh
 from tests.support.paths import PROJECT
 
 KNOWN = {
@@ -108,3 +111,13 @@ def test_the_extras_are_tested_as_they_are_installed() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     extras = project["tool"]["setuptools"]["dynamic"]["optional-dependencies"]
     assert extras["mcp"] == {"file": ["requirements-mcp.txt"]}
+
+
+def test_public_names_are_where_they_are_said_to_be() -> None:
+    """Bug prevented: `from farmesh import Event` fails, or no type checker knows it."""
+    tree = ast.parse((PROJECT / "farmesh/__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    typed = {a.name: s.module for s in block.body if isinstance(s, ast.ImportFrom) for a in s.names}
+    assert typed == farmesh._HOME_OF
+    for name, home in typed.items():
+        assert getattr(farmesh, name) is getattr(importlib.import_module(str(home)), name)
