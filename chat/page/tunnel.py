@@ -39,9 +39,10 @@ async def share(host: str, port: int, address: str) -> str:
 
 
 def end() -> None:
-    """Take the link back: Gradio's own way, at the interpreter's exit, is one that we do not go."""
+    """Take the link back with the app's other scopes; Gradio would at the interpreter's exit."""
     for tunnel in CURRENT_TUNNELS:
         process: subprocess.Popen[bytes] | None = tunnel.proc  # typed as never there
         if process is not None:
             process.terminate()
+            tunnel.proc = None
     CURRENT_TUNNELS.clear()

@@ -1,23 +1,64 @@
-"""What is printed for people elsewhere: an address, a password, until when, and a code to scan."""
+"""What is printed for people: where the page is, a password, until when, and a code to scan."""
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import secrets
 import socket
 import sys
+import webbrowser
 from datetime import datetime, timedelta
 from typing import TextIO
 
 import segno
 from pydantic import SecretStr
 
+from chat.page import tunnel
 from chat.places import LOOPBACK, on_a_space
+from chat.serving.server import Server, address_of, reachable
 from chat.settings.schema import ServerSettings, Settings
+from farmesh.errors import FarMeshError
 
 LINK_DAYS = 7  # that Gradio keeps a link, at most
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
 _NOWHERE = ("192.0.2.1", 9)  # an address of documentation: asked for the way to it, never called
+
+
+async def announce(server: Server, settings: Settings, *, made_up: bool) -> None:
+    """Say where the page is, once it is there.
+
+    Args:
+        made_up: the password, if there is one, so that somebody has to be told.
+    """
+    await server.listens.wait()
+    address = address_of(settings.server)
+    say(f"FarMesh Chat is at {address} (Ctrl-C ends it)")
+    if (near := in_the_network(settings.server)) is not None:
+        say(f"In your network: {near}", code(near))
+    if settings.server.share:
+        await share(settings, address, made_up=made_up)
+    screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}
+    if settings.server.open_browser and screen:
+        await asyncio.to_thread(webbrowser.open, address)
+
+
+async def share(settings: Settings, address: str, *, made_up: bool) -> None:
+    """Say where others find the page, or why they do not."""
+    who = who_may_come_in(settings, made_up=made_up)
+    try:
+        host = reachable(settings.server.host)
+        public = await tunnel.share(host, settings.server.port, address)
+    except FarMeshError as error:
+        say(str(error), who if settings.access.sign_in == "shared" else "")
+    else:
+        say(f"Public link: {public}", code(public), until(datetime.now().astimezone()), who)
+
+
+def say(*lines: str) -> None:
+    for line in filter(None, lines):
+        print(line, flush=True)  # noqa: T201
 
 
 def with_password(settings: Settings) -> Settings:

@@ -5,8 +5,10 @@ No text of a chat is ever logged, in neither form: handlers of requests log type
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from chat.settings.schema import LoggingSettings
@@ -44,3 +46,23 @@ def configure(settings: LoggingSettings) -> None:
             handler.setFormatter(JsonLines())
     elif settings.level != "debug":  # a line for every reply is for programs
         logging.getLogger("chat.models.ledger").setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def hushing() -> Iterator[Callable[[], None]]:
+    """Calling what this gives leaves only what is critical in the log until the scope is left.
+
+    Ctrl-C reaches the children of a terminal too: that connections break then is no news.
+    """
+    levels: dict[logging.Handler, int] = {}
+
+    def hush() -> None:
+        for handler in logging.getLogger().handlers:
+            levels.setdefault(handler, handler.level)
+            handler.setLevel(logging.CRITICAL)
+
+    try:
+        yield hush
+    finally:
+        for handler, level in levels.items():
+            handler.setLevel(level)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chat.errors import ChatError
@@ -18,14 +19,6 @@ GRACEFUL_SECONDS = 1  # for answers that are being sent when the app is ended
 HEAD_SECONDS = 10.0  # for a request's line and headers to arrive
 HEAD_BYTES = 32_768  # of a request's line and headers
 CONNECTIONS = 1000  # at once; more are told to come back
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: it would end the process before our scopes close."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class PatientProtocol(H11Protocol):
@@ -63,6 +56,35 @@ OPTIONS: dict[str, Any] = {
     "server_header": False,
     "proxy_headers": False,  # the Guard reads what it needs of them
 }
+
+
+class Server(uvicorn.Server):
+    """uvicorn as a scope of ours: says when it listens, ends all replies before its connections.
+
+    It has no signal handlers: they would end the process before our scopes close.
+    """
+
+    def __init__(self, app: ASGIApp, *, end_replies: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(uvicorn.Config(app, **OPTIONS))
+        self.listens = asyncio.Event()
+        self._end_replies = end_replies
+
+    def __repr__(self) -> str:
+        state = "ENDING" if self.should_exit else "LISTENING" if self.started else "STARTING"
+        return f"<Server {state} {len(self.server_state.connections)} connections>"
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.listens.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams of replies would hold it up."""
+        await asyncio.gather(self._end_replies(), super().shutdown(sockets))
 
 
 @contextlib.contextmanager

@@ -18,10 +18,10 @@ from tests.support.processes import READY_SECONDS, Command, wait_until_gone
 class App(Command):
     """``python app.py``."""
 
-    def __init__(self, port: int, *flags: str, **environ: str) -> None:
+    def __init__(self, port: int, *flags: str, background: bool = False, **environ: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         command = (sys.executable, str(PROJECT / "app.py"), "--port", str(port), "--no-browser")
-        super().__init__(*command, *flags, OMP_NUM_THREADS="1", **environ)
+        super().__init__(*(*command, *flags), background=background, OMP_NUM_THREADS="1", **environ)
 
     def until(self, path: str, holds: Callable[[httpx.Response], bool]) -> httpx.Response:
         deadline = time.monotonic() + READY_SECONDS * patience()

@@ -14,7 +14,8 @@ from gradio_client import Client
 
 from chat.access.accounts import AccountFile, Key, hash_key, write
 from tests.support.apps import App, running
-from tests.support.processes import wait_until_gone
+from tests.support.ports import patience
+from tests.support.processes import ignores_sigint, wait_until_gone
 
 pytestmark = [
     pytest.mark.swarm,
@@ -114,3 +115,27 @@ def test_a_shared_link_is_locked_and_ends_with_the_app(
             assert entered.status_code == 303
             assert "FarMesh" in visitor.get("/").text
     assert not wait_until_gone(app.session_id), "the link's helper outlived the app"
+
+
+# --- how it ends ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_app_ends_by_itself(number: signal.Signals, unused_tcp_port: int) -> None:
+    """It was cut off by os._exit: whatever did not close or join was never seen."""
+    app = App(unused_tcp_port, "--gateway", "http://127.0.0.1:9")
+    with running(app):
+        app.wait_for("FarMesh Chat is at ")
+        assert "FarMesh" in httpx.get(f"{app.url}/", headers={"accept": "text/html"}).text
+        app.signal(number)
+        assert app.process.wait(20 * patience()) == 0
+        assert not any("Traceback" in line for line in app.output)
+
+
+def test_an_app_in_the_background_ends_on_sigterm_alone(unused_tcp_port: int) -> None:
+    """Ctrl-C of a script ended the app that it had started to stay."""
+    app = App(unused_tcp_port, "--gateway", "http://127.0.0.1:9", background=True)
+    with running(app):
+        app.wait_for("FarMesh Chat is at ")
+        assert ignores_sigint(app.process.pid)
+        assert app.end() == 0
