@@ -1,7 +1,7 @@
 """Model families: which architectures can be cut into blocks, and where their parts live.
 
 A family whose attention goes through transformers' ``AttentionInterface`` needs one entry here
-and nothing else: nodes run its own decoder layers. The others name a runner of
+and nothing else: nodes run its own decoder layers (docs/decisions/0013). The others name a runner of
 :mod:`farmesh.node.runners`. docs/families.md shows how to add one.
 """
 
