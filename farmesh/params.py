@@ -1,4 +1,4 @@
-"""How the next token is chosen and when a reply stops: values with their limits."""
+"""How the next token is chosen, and when a reply stops: values with their limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The import rule of docs/architecture.md, read from the source with ``ast``.
+"""The import rule of docs/architecture.md, by the table of scripts/rooms.py.
 
 Rooms are folders (or single modules), and stand on floors. A room imports what is on lower floors,
 never what is above it or beside it. Imports under ``TYPE_CHECKING`` and inside functions count.
@@ -12,35 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import farmesh
-from tests.support.paths import PROJECT
-
-# From the top to the ground; rooms of one floor do not know one another.
-FLOORS: tuple[tuple[str, ...], ...] = (
-    ("app", "chat.accounts"),
-    ("chat.serving",),
-    ("chat.page", "chat.api"),
-    ("chat.access",),
-    ("chat.live",),
-    ("chat.models", "chat.kept"),
-    ("chat.conversation", "chat.protocol"),
-    ("chat.settings",),
-    ("chat.words",),
-    ("chat.errors", "chat.ids", "chat.places"),
-    ("farmesh.__main__",),
-    ("farmesh.cli", "farmesh.upstream"),
-    ("farmesh.client", "farmesh.node"),
-    ("farmesh.network", "farmesh.checkpoint"),
-    ("farmesh.wire", "farmesh.planning", "farmesh.hub"),
-    ("farmesh.hivemind",),
-    ("farmesh.config",),
-    ("farmesh.params",),
-    ("farmesh.events", "farmesh.text", "farmesh.tokens", "farmesh.constants"),
-    ("farmesh.errors",),
-    ("farmesh.core",),
-)
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-PACKAGES = {"chat", "farmesh"}  # their ``__init__`` only says where the public names are
+from scripts.rooms import FLOOR_OF, GRAPH, MODULES, PACKAGES, PURE, imports, modules, room_of
 
 # What an application may import of the engine; the rest are its internals.
 PUBLIC = {
@@ -51,54 +23,22 @@ PUBLIC = {
 # What a room of decisions may not touch: clocks, loops, sockets, processes, the swarm's transport.
 IO = {"asyncio", "hivemind", "socket", "subprocess", "threading", "multiprocessing", "httpx"}
 CLOCKS = {"time", "datetime"}
-PURE = (
-    *("farmesh.planning", "farmesh.client.view"),
-    *("farmesh.core", "farmesh.errors", "farmesh.events", "farmesh.params", "farmesh.tokens"),
-)
-
-
-def modules(*folders: str) -> Iterator[tuple[str, Path]]:
-    """Dotted name and file of every module below the folders."""
-    for folder in folders:
-        for path in sorted((PROJECT / folder).rglob("*.py")):
-            dotted = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
-            yield dotted.removesuffix(".__init__"), path
-
-
-MODULES = dict(modules("chat", "farmesh")) | {"app": PROJECT / "app.py"}
-
-
-def imports(path: Path) -> set[str]:
-    """Dotted names of modules that a file imports, wherever in the file."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide where a module comes from"
-            module = node.module or ""
-            inside = {f"{module}.{alias.name}" for alias in node.names} & MODULES.keys()
-            names |= inside or {module}
-    return names
-
-
-GRAPH = {name: imports(path) for name, path in MODULES.items()}
 
 
 def top(name: str) -> str:
     return name.split(".")[0]
 
 
-def room_of(name: str) -> str | None:
-    """The room in which a module stands; None for what is not ours."""
-    parts = name.split(".")
-    return next((room for room in (name, ".".join(parts[:2])) if room in FLOOR_OF), None)
-
-
 def test_every_module_stands_in_a_room() -> None:
     """Bug prevented: a new module that no rule here looks at."""
     homeless = {name for name in MODULES if room_of(name) is None} - PACKAGES
     assert not homeless
+
+
+def test_imports_are_absolute() -> None:
+    """Bug prevented: a relative import hides where a module comes from, and no rule sees it."""
+    for name, found in GRAPH.items():
+        assert not {i for i in found if i.startswith(".")}, name
 
 
 def test_every_room_is_there() -> None:
@@ -142,7 +82,7 @@ def test_the_product_uses_the_engines_public_names() -> None:
             assert not wrong, f"{name} imports the engine's internals {wrong}"
 
 
-@pytest.mark.parametrize("room", PURE)
+@pytest.mark.parametrize("room", [*PURE, "farmesh.client.view"])
 def test_what_decides_does_no_io(room: str) -> None:
     """Bug prevented: a decision that needs a clock, a socket or a swarm before it can be tested."""
     for name in MODULES:
@@ -171,11 +111,6 @@ def test_hivemind_is_mended_and_opened_in_one_room() -> None:
     for name, path in MODULES.items():
         if name != "farmesh.hivemind" and "hivemind" in {top(i) for i in GRAPH[name]}:
             assert not (wrong := [*insides_of_hivemind(path)]), f"{name}: {wrong}"
-
-
-def test_the_engines_public_names_are_there() -> None:
-    """Bug prevented: a name moves to another module, and ``from farmesh import`` it fails."""
-    assert all(hasattr(farmesh, name) for name in farmesh.__all__)
 
 
 def test_values_need_no_torch() -> None:

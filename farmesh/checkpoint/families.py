@@ -1,8 +1,8 @@
 """Model families: which architectures can be cut into blocks, and where their parts live.
 
 A family whose attention goes through transformers' ``AttentionInterface`` needs one entry here
-and nothing else: nodes run its own decoder layers (docs/decisions/0013). The others name a runner of
-:mod:`farmesh.node.runners`. docs/families.md shows how to add one.
+and nothing else: nodes run its own decoder layers (docs/decisions/0013). The others name a
+runner of :mod:`farmesh.node.runners`. docs/families.md shows how to add one.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The engine's commands (:mod:`farmesh.cli.main`), and upstream's, translated for them."""
+"""The engine's commands, each in a module, and upstream's, translated for them."""
