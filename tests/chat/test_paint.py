@@ -98,7 +98,7 @@ def test_add_a_node_says_who_can_join() -> None:
     assert "on this machine only" in here
     assert "0.0.0.0" in here
     assert "on this machine only" not in open_
-    assert "model&#39;s files" in open_
+    assert "the model's files" in open_
 
 
 def test_a_thousand_blocks_are_still_a_map() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -17,28 +16,11 @@ from chat.live.chat import Chat
 from chat.live.store import ChatStore
 from chat.models.health import headline
 from chat.page.block_map import block_map
+from chat.page.templates import ASSETS
 from farmesh.errors import FarMeshError
 
-ASSETS = Path(__file__).parent / "assets"
 MAX_LEFT = 50  # chats that a page can have left replies in
 MAX_RESTORED = 4_000_000  # bytes of a conversation that a browser may bring back
-
-# In the page's head before anything of Gradio's: type, colours and the script that knows the chat.
-HEAD = """
-<link rel="icon" href="./farmesh/assets/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="./farmesh/assets/page.css">
-<meta name="theme-color" content="#f7f4ec" media="(prefers-color-scheme: light)">
-<meta name="theme-color" content="#0f1412" media="(prefers-color-scheme: dark)">
-<link rel="manifest" href="./farmesh/assets/manifest.json">
-<script src="./farmesh/assets/lang.js"></script>
-<script src="./farmesh/assets/chats.js"></script>
-<script src="./farmesh/assets/page.js"></script>
-"""
-# Painted before Gradio's script has loaded.
-BODY = """
-<div id="fm-first"><img src="./farmesh/assets/icon.svg" alt="" width="56" height="56">
-<p>Opening FarMesh Chat</p></div>
-"""
 
 
 def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lambda: "") -> None:
