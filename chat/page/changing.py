@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +34,12 @@ STEPS = {
 class Changing:
     desk: Desk
 
-    async def edit(self, values: Values, request: gr.Request, data: gr.EditData) -> Updates:
+    async def edit(self, values: Values, request: gr.Request) -> Updates:
+        """Another text for the message of a box; the page's script says which, and what."""
+
         async def act(chat: Chat) -> Updates:
-            node_id = _node_at(chat, data.index)
-            await chat.edit(node_id, edited(data.value), self.desk.request_of(values))
+            index, text = _edited(values[self.desk.parts.edited])
+            await chat.edit(node_at(chat, index), text, self.desk.request_of(values))
             return {}
 
         return await self.desk.do(values, request, act)
@@ -71,7 +74,8 @@ class Liking:
     async def like(self, chat_id: str, request: gr.Request, data: gr.LikeData) -> Updates:
         try:
             chat = self.desk.store.open(chat_id, person_in(request))
-            path = chat.conversation.path_to(_node_at(chat, data.index))
+            index = data.index if isinstance(data.index, int) else data.index[0]
+            path = chat.conversation.path_to(node_at(chat, index))
             liked = data.liked if isinstance(data.liked, bool) else None
             await asyncio.to_thread(self.likes.add, path, liked)
         except (FarMeshError, LookupError, OSError) as error:
@@ -80,22 +84,25 @@ class Liking:
         return {}
 
 
-def _node_at(chat: Chat, index: Any) -> int:
+def node_at(chat: Chat, index: int) -> int:
     """The message to which the box with this index on the page belongs.
 
     Raises:
         ChatError: there is none; the app was started anew under an open page.
     """
     owners = paint.messages(chat.view.entries)[1]
-    place = index if isinstance(index, int) else index[0]
-    if not 0 <= place < len(owners):
+    if not 0 <= index < len(owners):
         raise ChatError(LOST)
-    return owners[place]
+    return owners[index]
 
 
-def edited(value: Any) -> str:
-    """The text of an edited message; Gradio gives a text or a list of pieces."""
-    if isinstance(value, str):
-        return value
-    pieces = value if isinstance(value, list) else [value]
-    return "".join(p.get("text", "") if isinstance(p, dict) else str(p) for p in pieces)
+def _edited(data: Any) -> tuple[int, str]:
+    """
+    Raises:
+        ChatError: it is nothing that the page's script has written.
+    """
+    try:
+        told = json.loads(data)
+        return int(told["index"]), str(told["text"])
+    except (TypeError, ValueError, KeyError):
+        raise ChatError(LOST) from None

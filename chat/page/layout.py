@@ -23,8 +23,7 @@ from farmesh.params import SamplingParams
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
-    {"left": "\\(", "right": "\\)", "display": False},
-    {"left": "$", "right": "$", "display": False},
+    {"left": "\\(", "right": "\\)", "display": False},  # of $x$, too: chat/page/markup.py
 ]
 EXAMPLES = (
     "What is FarMesh?",
@@ -85,6 +84,7 @@ def lay_out(
     parts = Parts(
         chat_id=gr.Textbox(elem_id="fm-chat-id", label="Chat", **HIDDEN),
         model_id=gr.Textbox(elem_id="fm-model-id", label="Model", **HIDDEN),
+        edited=gr.Textbox(elem_id="fm-edited", label="Edited", **HIDDEN),
         history=history,
         live=live,
         status=status,
@@ -150,16 +150,15 @@ def _log() -> tuple[gr.Chatbot, gr.Chatbot]:
         allow_tags=False,
         group_consecutive_messages=False,
         line_breaks=True,
+        buttons=[],  # the page has its own: assets/actions.js
     )
     history = look(
         elem_id="fm-history",
         label=t("Conversation"),
-        editable="all",
-        buttons=["copy"],
         placeholder=render("welcome"),
         examples=[{"text": text} for text in EXAMPLES],
     )
-    live = look(elem_id="fm-live", label=t("Reply being written"), visible=False, buttons=[])
+    live = look(elem_id="fm-live", label=t("Reply being written"), visible=False)
     return history, live
 
 

@@ -12,6 +12,7 @@ from chat.conversation.reply import Phase, ReplyView
 from chat.conversation.tree import Entry
 from chat.errors import Forward
 from chat.live.chat import ChatView
+from chat.page.markup import markdown, typed
 from chat.page.templates import render
 
 NEARLY_FULL = 0.8  # share of the context from which the meter warns
@@ -64,17 +65,26 @@ def live(view: ReplyView | None) -> list[dict[str, Any]]:
 
 
 def _boxes(role: str, text: str) -> list[dict[str, Any]]:
-    # The list form of content is kept byte for byte; a plain string would lose its tabs.
     if role == "user":
-        return [{"role": role, "content": [{"type": "text", "text": text}]}]
+        return [_box(role, typed(text))]
     boxes = []
     for part in parts_of(text):
-        box: dict[str, Any] = {"role": role, "content": [{"type": "text", "text": part.text}]}
+        box = _box(role, markdown(part.text))
         if part.thought:
             status = "pending" if part.open else "done"
             box["metadata"] = {"title": "Thinking", "status": status}
         boxes.append(box)
     return boxes
+
+
+def _box(role: str, drawn: str) -> dict[str, Any]:
+    # The list form of content is kept byte for byte; a plain string would lose its tabs.
+    return {"role": role, "content": [{"type": "text", "text": drawn}]}
+
+
+def answer(text: str) -> str:
+    """A reply without its reasoning, as one wants to copy it."""
+    return "\n\n".join(part.text for part in parts_of(text) if not part.thought) or text
 
 
 def options(entries: Sequence[Entry]) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ class Parts:
 
     chat_id: gr.Textbox
     model_id: gr.Textbox  # the model just chosen for this chat; with a ~ the wish for new chats
+    edited: gr.Textbox  # another text for a message, and for which: JSON of the page's script
     history: gr.Chatbot
     live: gr.Chatbot
     status: gr.Markdown

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.staticfiles import StaticFiles
 
 from chat.access.callers import person_of
@@ -15,6 +15,7 @@ from chat.errors import ChatError
 from chat.live.chat import Chat
 from chat.live.store import ChatStore
 from chat.models.health import headline
+from chat.page import paint
 from chat.page.block_map import block_map
 from chat.page.templates import ASSETS
 from farmesh.errors import FarMeshError
@@ -74,6 +75,19 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
             "messages": messages,
             "running": chat.running,
         }
+
+    @app.get("/farmesh/chat/{chat_id}/box/{index}")
+    async def text_of(
+        chat_id: str, index: Annotated[int, Path(ge=0)], request: Request
+    ) -> dict[str, str]:
+        """What was said in a box of the page, as it was said: to be copied, or edited."""
+        chat = _find(store, chat_id, request)
+        owners = paint.messages(chat.view.entries)[1] if chat is not None else []
+        found = chat.conversation.message(owners[index]) if chat and index < len(owners) else None
+        if found is None:
+            raise HTTPException(404)
+        answer = paint.answer(found.text) if found.role == "assistant" else found.text
+        return {"text": found.text, "answer": answer}
 
     @app.post("/farmesh/chat/{chat_id}")
     async def restore(chat_id: str, request: Request) -> dict[str, Any]:

@@ -41,18 +41,18 @@ def wire_chat(desk: Desk, watching: Watching, likes: Likes | None) -> None:
     attach = {**watch, "fn": watching.attach, "outputs": [*parts.drawn, parts.system]}
     _hidden("Attach", "fm-attach").click(**attach)
 
-    sending = Sending(desk)
-    history, retry = parts.history, _hidden("Retry", "fm-retry")
+    sending, history = Sending(desk), parts.history
     submitted = [parts.box.submit, parts.send.click]
     gr.on(submitted, sending.send, trigger_mode="once", **quick).then(**watch)
-    gr.on([history.retry, retry.click], sending.regenerate, **quick).then(**watch)
+    _hidden("Retry", "fm-retry").click(sending.regenerate, **quick).then(**watch)
     history.example_select(sending.example, **quick).then(**watch)
     _hidden("Continue", "fm-continue").click(sending.continue_reply, **quick).then(**watch)
 
     changing = Changing(desk)
-    history.edit(changing.edit, **quick).then(**watch)
+    edit = {**quick, "inputs": {*parts.inputs, parts.edited}}
+    _hidden("Edit", "fm-edit").click(changing.edit, **edit).then(**watch)
     history.option_select(changing.choose, **quick).then(**watch)
-    history.undo(changing.undo, **quick).then(**watch)
+    _hidden("Undo", "fm-undo").click(changing.undo, **quick).then(**watch)
     if likes is not None:
         history.like(Liking(desk, likes).like, [parts.chat_id], parts.notice, **QUICK)
 

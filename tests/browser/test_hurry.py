@@ -26,7 +26,7 @@ def act(tab: Tab, dice: random.Random) -> str:
     def edit() -> None:
         last("user", "Edit")
         page.locator("#fm-history textarea").last.fill(f"Edited {number}", timeout=QUICK)
-        page.get_by_role("button", name="Submit").last.click(timeout=QUICK)
+        page.get_by_role("button", name="Save").last.click(timeout=QUICK)
 
     def send_and_stop() -> None:
         tab.send(f"At once {number}")

@@ -22,7 +22,7 @@ def edit(tab: Tab, role: str, index: int, text: str) -> None:
     row.hover()
     row.get_by_role("button", name="Edit").click()
     row.locator("textarea").fill(text)
-    row.get_by_role("button", name="Submit").click()
+    row.get_by_role("button", name="Save").click()
 
 
 def option(tab: Tab, label: str) -> Locator:

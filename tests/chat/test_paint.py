@@ -13,6 +13,7 @@ from chat.live.chat import ChatView
 from chat.models.health import headline
 from chat.page import paint
 from chat.page.block_map import block_map
+from chat.page.markup import typed
 from chat.words import explain
 from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 from farmesh.errors import ContextOverflow, HopLost, InvalidSampling, MissingBlocks
@@ -128,7 +129,7 @@ def test_reasoning_is_folded_and_its_place_is_known() -> None:
     entries = (Entry(4, Message("user", "<think>x")), Entry(9, Message("assistant", text)))
     values, owners = paint.messages(entries)
     assert owners == [4, 9, 9]
-    assert [v["content"][0]["text"] for v in values] == ["<think>x", "why\n\tso", "Because."]
+    assert [v["content"][0]["text"] for v in values] == [typed("<think>x"), "why\n\tso", "Because."]
     assert values[1]["metadata"]["status"] == "done"
     assert next(iter(paint.parts_of("<think>half"))).open
 

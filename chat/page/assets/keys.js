@@ -1,4 +1,5 @@
 // What keys do (the sheet in the settings names them), and clicks on the page's own buttons.
+import { edit } from "./actions.js";
 import { byId, find, findAll, messageBox, press } from "./dom.js";
 import { t } from "./lang.js";
 import { changeLight, isOpen, tapBeside, toggle } from "./look.js";
@@ -56,12 +57,6 @@ const escape = () => {
   else if (isOpen("side")) toggle("side", false);
   else press("fm-stop");
 };
-// Gradio names its buttons in the reader's language: this one is known by its pen.
-const penOfLast = () => {
-  const mine = findAll("#fm-history .user-row").at(-1);
-  return mine && find("button:has(.feather-edit-2)", mine);
-};
-
 const pressed = (event) => {
   const { key, ctrlKey, altKey, shiftKey, target } = event;
   const act = (what) => {
@@ -73,8 +68,8 @@ const pressed = (event) => {
   else if (key.toLowerCase() === "o" && ctrlKey && shiftKey) act(() => open(freshId()));
   else if (key === "Escape") escape();
   else if (key === "ArrowUp" && target === messageBox() && !target.value) {
-    const pen = penOfLast();
-    if (pen) act(() => pen.click());
+    const mine = findAll("#fm-history .user-row").at(-1);
+    if (mine) act(() => edit(mine));
   }
 };
 

@@ -1,4 +1,5 @@
 // The page's own script. Gradio draws the conversation; nothing here touches its text.
+import { tendMessages } from "./actions.js";
 import { drawList, tendList } from "./chat_list.js";
 import { byId, find, messageBox, setValue } from "./dom.js";
 import { bringBack, isTemporary, saveSoon } from "./keeping.js";
@@ -43,6 +44,7 @@ const begin = () => {
   byId("fm-first")?.remove();
   tell(); // at once: somebody may send before anything else has happened
   tendLog();
+  tendMessages();
   const everything = { childList: true, subtree: true, characterData: true };
   new MutationObserver(saveSoon).observe(byId("fm-history"), everything);
   bringBack(current()).finally(attach);
