@@ -47,15 +47,15 @@ const copy = async (row, target) => {
 };
 
 // --- editing: in the message's place, as wide as the column ---------------------------------------
-let unsaved = null; // what was sent to be saved, until the log shows a change
+let unsaved = null; // what was last sent to be saved, and in whose place
 
 const close = (row) => {
   row.classList.remove("fm-editing");
   find(".fm-edit", row)?.remove();
   find(".fm-pen", row)?.focus();
 };
-const save = async (row, index, text) => {
-  unsaved = { chat: current(), index, text };
+const save = async (row, index, before, text) => {
+  unsaved = { chat: current(), index, before, text };
   setValue(find("#fm-edited textarea, #fm-edited input"), JSON.stringify({ index, text }));
   close(row);
   await taken();
@@ -65,11 +65,12 @@ const save = async (row, index, text) => {
 export const edit = async (row) => {
   if (row.classList.contains("fm-editing")) return find("textarea", row).focus();
   const { index, text } = await said(row);
-  const refused = unsaved?.chat === current() && unsaved.index === index;
+  const isSame = unsaved?.chat === current() && unsaved.index === index;
+  const refused = isSame && unsaved.before === text;
   const mine = row.matches(".user-row");
   const box = make("textarea", { "aria-label": t("Edit"), rows: "2", dir: "auto" });
   box.value = refused ? unsaved.text : text;
-  const done = () => save(row, index, box.value);
+  const done = () => save(row, index, text, box.value);
   box.addEventListener("keydown", (event) => {
     const { key, shiftKey, ctrlKey, metaKey, isComposing } = event;
     event.stopPropagation(); // Escape ends the editing, not the reply
@@ -133,7 +134,6 @@ export const tendMessages = () => {
   tendAll();
   new MutationObserver((changes) => {
     if (!changes.some(isTheirs)) return;
-    unsaved = null;
     for (const row of findAll(".fm-editing")) if (row.dataset.chat !== current()) close(row);
     tendAll();
   }).observe(byId("fm-history"), { childList: true, subtree: true, characterData: true });
