@@ -9,12 +9,11 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, median
 
-import farmesh.client.client
 from benchmarks.local import Local
 from benchmarks.machine import (
     OthersLoad,
@@ -214,13 +213,14 @@ async def round_trips(bench: Bench) -> list[Result]:
     # Two swarms: clients and nodes measure how far they are from one another when they join.
     # Both push, or the difference would be of two ways to do it as well.
     async with (
-        _always_push(),
-        in_process(checkpoint, spans, threads=plan.threads) as (_, near, _),
-        in_process(checkpoint, spans, threads=plan.threads, faults=Faults(delay=_DELAY)) as (
-            swarm,
-            far,
-            _,
-        ),
+        in_process(checkpoint, spans, push_gain=-math.inf, threads=plan.threads) as (_, near, _),
+        in_process(
+            checkpoint,
+            spans,
+            push_gain=-math.inf,
+            faults=Faults(delay=_DELAY),
+            threads=plan.threads,
+        ) as (swarm, far, _),
         near.session() as near_session,
         far.session() as far_session,
     ):
@@ -234,15 +234,6 @@ async def round_trips(bench: Bench) -> list[Result]:
             result.values.append((distant - close) / (2 * oneway))
     result.detail = f"one-way delay {oneway * 1000:.1f} ms, {distant * 1000:.0f} ms a token"
     return [result]
-
-
-@contextlib.asynccontextmanager
-async def _always_push() -> AsyncIterator[None]:
-    before, farmesh.client.client._PUSH_SECONDS = farmesh.client.client._PUSH_SECONDS, -math.inf
-    try:
-        yield
-    finally:
-        farmesh.client.client._PUSH_SECONDS = before
 
 
 async def _one_way(travel: Callable[[str], object]) -> float:

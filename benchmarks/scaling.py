@@ -41,11 +41,11 @@ from benchmarks.synthetic import (
     true_seconds,
 )
 from farmesh.core import NodeState, Span, SwarmSnapshot
+from farmesh.hivemind import pack
 from farmesh.network.records import Entry, encode_record, merge_records
 from farmesh.planning.pings import choose_pings
 from farmesh.planning.placement import better_span, block_throughputs
 from farmesh.planning.routing import DEFAULT_RTT, RouteHints, RouteTable
-from farmesh.wire.packing import pack
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "docs" / "scaling.md"

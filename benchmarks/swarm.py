@@ -152,8 +152,9 @@ async def in_process(
     faults: Faults | None = None,
     seed: int = 0,
     cache_tokens: int = 32768,
+    **settings: object,
 ) -> AsyncIterator[tuple[InProcessSwarm, FarMeshClient, list[FarNode]]]:
-    """Nodes and client in this process, without sockets."""
+    """Nodes and client in this process, without sockets; ``settings`` are the client's."""
     swarm = InProcessSwarm(seed=seed, faults=faults)
     async with contextlib.AsyncExitStack() as scope:
         nodes = []
@@ -163,9 +164,8 @@ async def in_process(
             )
             node = FarNode(config, network=lambda name=f"node{index}": swarm.network(name))  # type: ignore[misc]
             nodes.append(await scope.enter_async_context(node))
-        client = FarMeshClient(
-            ClientConfig(checkpoint=checkpoint), network=lambda: swarm.network("client")
-        )
+        configured = ClientConfig(checkpoint=checkpoint, **settings)  # type: ignore[arg-type]
+        client = FarMeshClient(configured, network=lambda: swarm.network("client"))
         await scope.enter_async_context(client)
         await _all_online(client, len(spans))
         yield swarm, client, nodes

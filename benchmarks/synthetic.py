@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from farmesh.config import NodeConfig
-from farmesh.core import NodeInfo, NodeState, Route, Span
+from farmesh.core import NodeInfo, NodeState, Route, Span, cache_tokens
 from farmesh.planning.pings import choose_pings
 from farmesh.planning.placement import better_span, choose_span
 from farmesh.planning.routing import HOP_OVERHEAD, Floats
 
+NEXT_HOPS = 5  # as farmesh.node.announcing measures
 BLOCKS = 80  # of a model of 70 billion parameters
 WIDTHS = (4, 8, 12, 16, 24, 40)  # blocks that a node has room for
 LOAD_SECONDS = 60.0  # to read the blocks, announced as joining
@@ -29,7 +30,6 @@ CRASHES = 0.5  # share of the nodes that leave without goodbye
 
 _DEFAULTS = NodeConfig(checkpoint="")
 RECORD_SECONDS = 2 * _DEFAULTS.update_period  # a crashed node's records outlive it so long
-NEXT_HOPS = 5  # as farmesh.node.node measures
 ROUNDS = 20  # of measuring that a node has had: ten minutes
 
 
@@ -66,7 +66,7 @@ class Node:
             torch_dtype="bfloat16",
             quant_type="none",
             using_relay=False,
-            cache_tokens_left=2 * 16384 * len(self.span),
+            cache_tokens_left=cache_tokens(16384, self.span),
             next_pings=dict(self.pings),
             extensions=frozenset({"epoch", "resume", "mux", "drop"}),
         )

@@ -20,33 +20,54 @@ class Forward(Enum):
     WAIT = "wait"  # nothing but time helps
 
 
+class Kept(Enum):
+    """What is not lost, in words that a sentence goes on from."""
+
+    NOTHING = ""
+    MESSAGE = "Your message is kept"
+    REPLY = "What arrived is kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What went wrong, in parts: the page says all of them, a program is told the first."""
+
+    what: str  # a whole sentence
+    forward: Forward = Forward.RETRY
+    kept: Kept = Kept.NOTHING
+    advice: str = ""  # what to do now
+
+    @property
+    def text(self) -> str:
+        """All of it, for the place above the message box."""
+        if self.kept is not Kept.NOTHING:
+            return f"{self.what} {self.kept.value}: {self.advice}"
+        return f"{self.what} {self.advice}" if self.advice else self.what
+
+
 class GatewayFailure(SwarmError):
     """Another FarMesh Chat, in whose swarm the replies are made, cannot or will not.
 
     Args:
-        text: the sentence that people read.
-        short: the same for the line that says how the swarm is.
+        what: the sentence that says so.
+        short: the same for the line that says how the swarm is; all that is said if left out.
+        kept, advice, forward: as in :class:`Notice`.
         code: what the other app calls it, if anything.
         retry_after: seconds until it wants to be asked again.
     """
 
     def __init__(
         self,
-        text: str,
+        what: str,
         *,
         short: str = "",
+        kept: Kept = Kept.NOTHING,
+        advice: str = "",
         forward: Forward = Forward.RETRY,
         code: str = "",
         retry_after: int = 2,
     ) -> None:
-        super().__init__(text)
-        self.short = short or text
-        self.forward, self.code, self.retry_after = forward, code, retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One sentence above the message box."""
-
-    text: str
-    forward: Forward = Forward.RETRY
+        self.notice = Notice(what, forward, kept, advice)
+        super().__init__(self.notice.text)
+        self.short = short or self.notice.text
+        self.code, self.retry_after = code, retry_after

@@ -6,7 +6,7 @@ traceback, no path, no address.
 
 from __future__ import annotations
 
-from chat.errors import ChatError, Forward, GatewayFailure, Notice
+from chat.errors import ChatError, Forward, GatewayFailure, Kept, Notice
 from farmesh.core import Span
 from farmesh.errors import (
     ContextOverflow,
@@ -19,11 +19,10 @@ from farmesh.errors import (
     SwarmUnreachable,
 )
 from farmesh.events import FinishReason, GenerationStats
-from farmesh.params import SamplingParams
 
 
 def explain(error: BaseException) -> Notice:
-    """The sentence for an error, and the way forward."""
+    """What is said of an error, and the way forward."""
     match error:
         case ChatError():
             return Notice(str(error), Forward.EDIT)
@@ -32,25 +31,33 @@ def explain(error: BaseException) -> Notice:
         case ContextOverflow():
             return Notice(too_long(error.wanted, error.limit), Forward.EDIT)
         case GatewayFailure():
-            return Notice(str(error), error.forward)
+            return error.notice
         case MissingBlocks():
             return Notice(
-                f"Nobody in the swarm serves {blocks(error.missing)} of the model at present. "
-                f"Your message is kept: try again when the block map has no gap."
+                f"Nobody in the swarm serves {blocks(error.missing)} of the model at present.",
+                kept=Kept.MESSAGE,
+                advice="try again when the block map has no gap.",
             )
         case SwarmUnreachable():
-            return Notice("The swarm does not answer. Your message is kept: try again in a moment.")
+            return Notice(
+                "The swarm does not answer.", kept=Kept.MESSAGE, advice="try again in a moment."
+            )
         case SwarmBusy():
-            return Notice("All nodes are full at present. Your message is kept: try again soon.")
+            return Notice(
+                "All nodes are full at present.", kept=Kept.MESSAGE, advice="try again soon."
+            )
         case RetriesExhausted():
             return Notice(
-                "Nodes were lost again and again while this reply was made. What arrived is kept: "
-                "try again, or continue the reply."
+                "Nodes were lost again and again while this reply was made.",
+                kept=Kept.REPLY,
+                advice="try again, or continue the reply.",
             )
         case SwarmError() | SessionError():
-            return Notice("The swarm could not finish this reply. What arrived is kept: try again.")
+            return Notice(
+                "The swarm could not finish this reply.", kept=Kept.REPLY, advice="try again."
+            )
         case _:
-            return Notice("Something went wrong here, not with your message. Try again.")
+            return Notice("Something went wrong here, not with your message.", advice="Try again.")
 
 
 def too_long(wanted: int, limit: int) -> str:
@@ -100,36 +107,6 @@ def summary(stats: GenerationStats) -> str:
     if stats.reroutes:
         parts.append(f"rerouted {count(stats.reroutes, 'time')}")
     return " · ".join(parts)
-
-
-_NAMES = {
-    "max_new_tokens": "at most {} tokens",
-    "temperature": "temperature {}",
-    "top_p": "top-p {}",
-    "top_k": "top-k {}",
-    "min_p": "min-p {}",
-    "typical_p": "typical-p {}",
-    "repetition_penalty": "repetition penalty {}",
-    "presence_penalty": "presence penalty {}",
-    "frequency_penalty": "frequency penalty {}",
-    "no_repeat_ngram_size": "no repeated {}-gram",
-}
-_ALWAYS = ("max_new_tokens", "temperature")
-
-
-def made_with(params: SamplingParams, seed: int | None, model: str = "") -> str:
-    """The model and settings of a reply; those that are off are left out."""
-    neutral = SamplingParams()
-    parts = [
-        words.format(f"{getattr(params, name):g}")
-        for name, words in _NAMES.items()
-        if name in _ALWAYS or getattr(params, name) != getattr(neutral, name)
-    ]
-    if params.stop:
-        parts.append(f"stops at {count(len(params.stop), 'text')}")
-    if seed is not None and not params.greedy:
-        parts.append(f"seed {seed}")
-    return ", ".join([*([model] if model else []), *parts])
 
 
 def finish(reason: FinishReason) -> str:

@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from farmesh.checkpoint.gguf_model import open_gguf
+    from farmesh.checkpoint.tokenizer import load_tokenizer
     from farmesh.client.client import FarMeshClient
     from farmesh.client.session import InferenceSession
     from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig
@@ -26,42 +28,41 @@ if TYPE_CHECKING:
         WaitingForBlocks,
         WaitingForCache,
     )
-    from farmesh.network.peer import Bootstrap
+    from farmesh.network.bootstrap import Bootstrap
     from farmesh.node import FarNode
     from farmesh.params import SamplingParams
     from farmesh.upstream.model import AutoDistributedModelForCausalLM
 
 _HOMES = {
+    "farmesh.checkpoint.gguf_model": ("open_gguf",),
+    "farmesh.checkpoint.tokenizer": ("load_tokenizer",),
     "farmesh.client.client": ("FarMeshClient",),
     "farmesh.config": ("BootstrapConfig", "ClientConfig", "NodeConfig"),
-    "farmesh.core": (
+    "farmesh.core": ("Hop", "NodeInfo", "NodeState", "Route", "Span", "SwarmSnapshot"),
+    "farmesh.events": (
         "Event",
         "FinishReason",
         "GenerationFinished",
         "GenerationStats",
-        "Hop",
-        "NodeInfo",
-        "NodeState",
         "PrefillProgress",
         "Rerouted",
-        "Route",
         "RouteFound",
-        "SamplingParams",
-        "Span",
-        "SwarmSnapshot",
         "TokenGenerated",
         "WaitingForBlocks",
         "WaitingForCache",
     ),
+    "farmesh.params": ("SamplingParams",),
     "farmesh.upstream.model": ("AutoDistributedModelForCausalLM",),
     "farmesh.errors": ("FarMeshError",),
     "farmesh.node": ("FarNode",),
-    "farmesh.network.libp2p": ("Bootstrap",),
+    "farmesh.network.bootstrap": ("Bootstrap",),
     "farmesh.client.session": ("InferenceSession",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - grouped by module, as above
+    "open_gguf",
+    "load_tokenizer",
     "FarMeshClient",
     "BootstrapConfig",
     "ClientConfig",

@@ -24,7 +24,7 @@ class Relay(enum.StrEnum):
 class ClientConfig:
     """How a client joins a swarm and holds its sessions."""
 
-    checkpoint: Path | str  # folder with config.json and safetensors, or a name on the hub
+    checkpoint: Path | str  # folder with safetensors, GGUF file, or a name on the hub
     revision: str | None = None  # branch, tag or commit on the hub; None: its main branch
     cache_dir: Path | None = None  # of what comes from the hub; None: the hub's own (HF_HOME)
     hf_token: str | None = field(default=None, repr=False)  # None: HF_TOKEN, or who is logged in
@@ -42,7 +42,8 @@ class ClientConfig:
     max_reroutes: int = 8  # hops lost in a row, without a token between, before giving up
     missing_blocks_timeout: float = 30.0  # seconds to wait for blocks that nobody serves
     ban_seconds: float = 15.0  # first demotion of a lost node; doubles with each failure
-    use_push: bool = True  # let nodes hand activations straight to the next hop
+    use_push: bool = True  # let nodes hand activations straight to the next hop ...
+    push_gain: float = 0.005  # seconds ... that it must save: both work more than for a reply
     max_session_tokens: int = 8192  # longest session asked for, lowered to the model's context
 
 
@@ -50,7 +51,7 @@ class ClientConfig:
 class NodeConfig:
     """What a node serves and how much of the machine it may use."""
 
-    checkpoint: Path | str  # folder with config.json and safetensors, or a name on the hub
+    checkpoint: Path | str  # folder with safetensors, GGUF file, or a name on the hub
     revision: str | None = None  # branch, tag or commit on the hub; None: its main branch
     cache_dir: Path | None = None  # of what comes from the hub; None: the hub's own (HF_HOME)
     initial_peers: tuple[str, ...] = ()  # empty: this node founds a swarm of its own

@@ -85,16 +85,21 @@ class NodeInfo:
     torch_dtype: str | None = None
     quant_type: str | None = None
     using_relay: bool | None = None
-    cache_tokens_left: int | None = None  # 2 x tokens x blocks: K and V counted apart
+    cache_tokens_left: int | None = None  # in the DHT's unit, see cache_tokens()
     next_pings: Mapping[PeerId, float] = field(default_factory=dict)  # seconds
     extensions: frozenset[str] = frozenset()  # abilities beyond upstream's protocol
 
     @property
-    def cached_tokens_left(self) -> int | None:
+    def context_tokens_left(self) -> int | None:
         """Tokens of context that still fit into this node's KV cache, None when not announced."""
         if self.cache_tokens_left is None or not len(self.span):
             return None
-        return self.cache_tokens_left // (2 * len(self.span))
+        return self.cache_tokens_left // cache_tokens(1, self.span)
+
+
+def cache_tokens(context: int, span: Span) -> int:
+    """``context`` tokens in the DHT's unit: K and V of each block of a span counted apart."""
+    return 2 * context * len(span)
 
 
 @dataclass(frozen=True, slots=True)

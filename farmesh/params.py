@@ -9,6 +9,67 @@ from farmesh.errors import InvalidSampling
 
 
 @dataclass(frozen=True, slots=True)
+class Knob:
+    """One number of :class:`SamplingParams`: what it may be, and what it does."""
+
+    name: str
+    low: float
+    high: float
+    help: str
+    whole: bool = False
+    above: bool = False  # ``low`` itself is out of range
+
+    def check(self, value: object) -> None:
+        """Raises: InvalidSampling, with the name and what would do."""
+        if not isinstance(value, int if self.whole else int | float) or isinstance(value, bool):
+            kind = "a whole number" if self.whole else "a number"
+            raise InvalidSampling(self.name, f"{self.name} must be {kind}, not {value!r}.")
+        if not self.allows(value):
+            raise InvalidSampling(self.name, f"{self.name} must be {self.range}, not {value:g}.")
+
+    def allows(self, value: float) -> bool:
+        inside = self.low < value if self.above else self.low <= value
+        return math.isfinite(value) and inside and value <= self.high
+
+    @property
+    def range(self) -> str:
+        """``between 0 and 1``, for a sentence."""
+        if self.above:
+            return f"above {self.low:,g} and at most {_plain(self.high)}"
+        return f"between {_plain(self.low)} and {_plain(self.high)}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:g}"
+
+
+# The one list of them: validation, the programs' protocols, the page and the command lines read it.
+KNOBS = (
+    Knob("max_new_tokens", 1, 1_000_000, "longest reply, in tokens", whole=True),
+    Knob("temperature", 0, 100, "0: always the likeliest token; higher: more variety"),
+    Knob(
+        *("top_p", 0, 1, "only the likeliest tokens that together have this probability; 1: off"),
+        above=True,
+    ),
+    Knob("top_k", 0, 1_000_000, "only the N likeliest tokens; 0: off", whole=True),
+    Knob("min_p", 0, 1, "only tokens at least this likely relative to the likeliest; 0: off"),
+    Knob("typical_p", 0, 1, "only tokens of typical surprise; 1: off", above=True),
+    Knob(
+        "repetition_penalty",
+        *(0, 10, "above 1: tokens that already occurred become less likely; 1: off"),
+        above=True,
+    ),
+    Knob("presence_penalty", -2, 2, "above 0: against any token that already occurred; 0: off"),
+    Knob("frequency_penalty", -2, 2, "above 0: against a token, each time it occurred; 0: off"),
+    Knob(
+        *("no_repeat_ngram_size", 0, 1000, "no sequence of N tokens occurs twice; 0: off"),
+        whole=True,
+    ),
+)
+KNOB = {knob.name: knob for knob in KNOBS}
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How the next token is chosen and when to stop. Neutral values switch a control off.
 
@@ -33,24 +94,8 @@ class SamplingParams:
     logprobs: int | None = None  # None: not told; else of the token and of so many likeliest ones
 
     def __post_init__(self) -> None:
-        for name, (low, high, unit) in _SAMPLING_LIMITS.items():
-            value = getattr(self, name)
-            if not isinstance(value, unit) or isinstance(value, bool):
-                kind = "a whole number" if unit is int else "a number"
-                raise InvalidSampling(name, f"{name} must be {kind}, not {value!r}.")
-            number = float(getattr(self, name))
-            if not (math.isfinite(number) and low <= number <= high):
-                raise InvalidSampling(
-                    name, f"{name} must be between {low:g} and {high:g}, not {number:g}."
-                )
-        if self.top_p == 0 or self.typical_p == 0:
-            name = "top_p" if self.top_p == 0 else "typical_p"
-            raise InvalidSampling(name, f"{name} must be greater than 0; 1 switches it off.")
-        if self.repetition_penalty == 0:
-            raise InvalidSampling(
-                "repetition_penalty",
-                "repetition_penalty must be greater than 0; 1 switches it off.",
-            )
+        for knob in KNOBS:
+            knob.check(getattr(self, knob.name))
         if self.seed is not None and (
             not isinstance(self.seed, int)
             or isinstance(self.seed, bool)
@@ -76,17 +121,3 @@ class SamplingParams:
 MAX_STOP_STRINGS = 16
 MAX_LOGPROBS = 20  # likeliest tokens that are told beside the chosen one
 MIN_TEMPERATURE = 1e-5  # below it logits overflow float32 and only the best token is left anyway
-
-# name: (lowest, highest, type accepted)
-_SAMPLING_LIMITS: dict[str, tuple[float, float, type | tuple[type, ...]]] = {
-    "max_new_tokens": (1, 1_000_000, int),
-    "temperature": (0.0, 100.0, (int, float)),
-    "top_p": (0.0, 1.0, (int, float)),
-    "top_k": (0, 1_000_000, int),
-    "min_p": (0.0, 1.0, (int, float)),
-    "typical_p": (0.0, 1.0, (int, float)),
-    "repetition_penalty": (0.0, 10.0, (int, float)),
-    "presence_penalty": (-2.0, 2.0, (int, float)),
-    "frequency_penalty": (-2.0, 2.0, (int, float)),
-    "no_repeat_ngram_size": (0, 1000, int),
-}

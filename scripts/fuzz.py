@@ -1,4 +1,4 @@
-"""Bytes that nobody meant to send, into every decoder of the wire: ``python -m scripts.fuzz``.
+"""Bytes that nobody meant, into every decoder: ``python -m scripts.fuzz``.
 
 Valid messages are damaged (bits, lengths, pieces taken out, doubled and mixed), and msgpack values
 and protobuf fields are made up. A decoder must answer with a value or with its typed error; any
@@ -19,8 +19,10 @@ import random
 import re
 import resource
 import sys
+import tempfile
 import time
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +30,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, quantize
 from google.protobuf.message import DecodeError
 from hivemind.compression import serialize_torch_tensor
+from hivemind.dht.protocol import DHTProtocol
 from hivemind.dht.storage import DictionaryDHTValue
 from hivemind.proto import dht_pb2, p2pd_pb2, runtime_pb2
-from hivemind.utils import MSGPackSerializer, get_dht_time
+from hivemind.utils import get_dht_time
 from hivemind.utils.timed_storage import ValueWithExpiration
 
 if "--atheris" in sys.argv:  # it counts the branches of what is imported under it
@@ -42,8 +47,12 @@ if "--atheris" in sys.argv:  # it counts the branches of what is imported under 
     with atheris.instrument_imports(include=["farmesh"]):
         from farmesh.network import libp2p  # noqa: F401
 
+from farmesh.checkpoint.gguf import open_gguf_store
+from farmesh.checkpoint.gguf_config import describe
+from farmesh.checkpoint.gguf_model import open_gguf
 from farmesh.core import NodeInfo, NodeState, Span
-from farmesh.errors import ProtocolError, RemoteError, StreamBroken
+from farmesh.errors import CheckpointError, ProtocolError, RemoteError, StreamBroken
+from farmesh.hivemind import pack, unpack
 from farmesh.network.bounds import BoundedRecords
 from farmesh.network.frames import OwnStream, parse_message
 from farmesh.network.reachability import asked_about
@@ -58,8 +67,7 @@ from farmesh.wire.messages import (
     encode_reply,
     encode_step,
 )
-from farmesh.wire.metadata import NextServer, StepMetadata
-from farmesh.wire.packing import pack, unpack_map
+from farmesh.wire.metadata import NextServer, StepMetadata, unpack_map
 from farmesh.wire.tensors import decode_tensor, encode_tensor
 from farmesh.wire.uids import chain_uid, parse_chain
 
@@ -139,15 +147,14 @@ def _check(data: bytes) -> object:
 
 def _record(data: bytes) -> object:
     """A record as another peer's DHT answers it, up to what a client believes."""
-    try:
-        value = MSGPackSerializer.loads(data)
-    except Exception as error:  # hivemind's own part; it catches the same
-        raise ProtocolError("hivemind refuses it") from error
+    value = unpack(data)
     if not isinstance(value, DictionaryDHTValue):
         return decode_record("QmPeer", 1, value)
-    BoundedRecords().keep_valid(b"key", value)
+    protocol = DHTProtocol(_initialized_with_create=True)
+    protocol.record_validator = BoundedRecords()
+    protocol._validate_dictionary(b"key", value)
     entries = {
-        subkey: ValueWithExpiration(MSGPackSerializer.loads(inner), expires)
+        subkey: ValueWithExpiration(unpack(inner), expires)
         for subkey, (inner, expires) in value.items()
     }
     found = ValueWithExpiration(entries, value.latest_expiration_time)
@@ -183,6 +190,76 @@ def _frames(data: bytes) -> object:
     return None
 
 
+@dataclass
+class _OneFile:
+    """A GGUF file in memory, as the source of a checkpoint."""
+
+    data: bytes
+    name: str = "model.gguf"
+    gguf: str | None = "model.gguf"
+    folder: Path = Path()
+    repository: str | None = None
+    files: tuple[str, ...] = ("model.gguf",)
+
+    def fetch(self, names: object, progress: object = None) -> None: ...
+
+    def size(self, name: str) -> int | None:
+        return len(self.data)
+
+    def read(self, name: str, start: int, count: int) -> bytes:
+        return self.data[start : start + count]
+
+
+def _gguf(data: bytes) -> object:
+    """A file up to its numbers; one in a few also up to transformers' model."""
+    source = _OneFile(data)
+    if zlib.crc32(data) % 16 == 0:
+        store = open_gguf_store(source)
+        store.eos_token_ids()
+        return store.read(store.names, torch.float32)
+    model = open_gguf(source)
+    describe(model)
+    for name in model.tensors:
+        model.numbers(name)
+    return model
+
+
+def _gguf_seed(kind: GGMLQuantizationType) -> bytes:
+    """A Llama of one block, as small as the format allows."""
+    width, _ = GGML_QUANT_SIZES[kind]
+    width = max(width, 8)
+    shapes = {
+        **dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (width, width)),
+        **dict.fromkeys(("ffn_gate", "ffn_up", "ffn_down"), (width, width)),
+        **dict.fromkeys(("attn_norm", "ffn_norm"), (width,)),
+    }
+    tensors = {f"blk.0.{name}.weight": shape for name, shape in shapes.items()}
+    tensors |= {"token_embd.weight": (4, width), "output_norm.weight": (width,)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.gguf"
+        writer = GGUFWriter(path, "llama")
+        writer.add_block_count(1)
+        writer.add_context_length(64)
+        writer.add_embedding_length(width)
+        writer.add_feed_forward_length(width)
+        writer.add_head_count(2)
+        writer.add_layer_norm_rms_eps(1e-5)
+        writer.add_token_list(["a", "b", "<|im_end|>", "</s>"])
+        writer.add_token_types([1, 1, 3, 3])
+        writer.add_eos_token_id(3)
+        for name, shape in tensors.items():
+            numbers = np.linspace(-1, 1, math.prod(shape), dtype=np.float32).reshape(shape)
+            used = kind if len(shape) > 1 else GGMLQuantizationType.F32
+            writer.add_tensor(name, quantize(numbers, used), raw_dtype=used)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        seed = path.read_bytes()
+    _ = open_gguf_store(_OneFile(seed)).names  # imports for seconds when it is used first
+    return seed
+
+
 def _drive(coroutine: Any) -> Any:
     """Run what never has to wait."""
     try:
@@ -193,7 +270,7 @@ def _drive(coroutine: Any) -> Any:
     raise StreamBroken("it would wait")
 
 
-ALLOWED = (ProtocolError, RemoteError, StreamBroken)
+ALLOWED = (CheckpointError, ProtocolError, RemoteError, StreamBroken)
 
 
 # --- Valid messages ---------------------------------------------------------------------------
@@ -224,7 +301,7 @@ def _dictionary_seed() -> bytes:
 
 
 def targets() -> list[Target]:
-    """Every decoder of what comes from another peer."""
+    """Every decoder of what comes from another peer or in a file."""
     metadata = StepMetadata(
         session_id="session",
         step_id="step",
@@ -292,6 +369,7 @@ def targets() -> list[Target]:
         Target("shared", _shared, [mixed]),
         Target("frames", _frames, [own]),
         Target("error", _error, [busy.SerializeToString()], p2pd_pb2.RPCError),
+        Target("gguf", _gguf, [_gguf_seed(GGMLQuantizationType.F16)]),
         Target("check", _check, [check.SerializeToString()], dht_pb2.PingRequest),
     ]
 
@@ -316,6 +394,10 @@ _PIECES = [
     b"next_pings",
     b"float32",
     b"int64",
+    b"\x09\x00\x00\x00\x08\x00\x00\x00" + b"\xff" * 7 + b"\x00",  # GGUF: an array of 2^56 texts
+    b"blk.0.attn_q.weight",
+    b"rope_freqs.weight",
+    b"split.count",
     _PREFIX.encode() + b".",
     "\u0663\u00b2".encode(),
 ]

@@ -64,6 +64,7 @@ class Hub:
     before_drop: Callable[[int], None] = lambda offset: None  # what is under way is lost in a reset
     sent: int = 0  # bytes of files
     asked: list[Asked] = field(default_factory=list)
+    parts: list[tuple[str, int]] = field(default_factory=list)  # that were asked for, by offset
     gate: threading.Event = field(default_factory=threading.Event)  # weights wait for it
 
     def __post_init__(self) -> None:
@@ -149,20 +150,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, path: Path, file: str, commit: str) -> None:
         data = path.read_bytes()
-        wanted = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-")
-        offset = int(wanted or 0)
-        self.hub.asked.append(Asked(self.command, file, offset))
-        self.send_response(206 if offset else 200)
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        offset = int(first or 0)
+        part = bool(offset or last)
+        if last:  # a part of a file, of which nothing is kept
+            self.hub.parts.append((file, offset))
+            data = data[: int(last) + 1]
+        else:
+            self.hub.asked.append(Asked(self.command, file, offset))
+        self.send_response(206 if part else 200)
         self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
         self.send_header("X-Repo-Commit", commit)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(data) - offset))
-        if offset:
+        if part:
             self.send_header("Content-Range", f"bytes {offset}-{len(data) - 1}/{len(data)}")
         self.end_headers()
         if self.command == "HEAD":
             return
-        if file.endswith(".safetensors"):
+        if file.endswith((".safetensors", ".gguf")) and not last:
             self.hub.gate.wait(30)
         drops = self.hub.drops.get(file)
         end = drops.pop(0) if drops else len(data)

@@ -22,9 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.modeling_utils import PreTrainedModel
 
 from training.sampling import EVALUATED, GRID, Sampling
-from training.text.dialogues import CASES, TOPICS
-from training.text.refusals import ANSWERS as REFUSALS
-from training.text.social import SMALL_TALK
+from training.text.dialogues import CASES
+from training.text.refusals import REFUSALS
+from training.text.topics import SMALL_TALK, TOPICS
 
 NEAR = 0.85  # how alike a reply and a known answer must be, 0 to 1
 MAX_NEW_TOKENS = 160
@@ -99,8 +99,8 @@ def known_answers() -> list[tuple[str, str]]:
     known += [(f"more:{t.name}", t.more) for t in TOPICS]
     known += [(f"simpler:{t.name}", t.simple) for t in TOPICS if t.simple]
     known += [(f"why:{t.name}", t.why) for t in TOPICS if t.why]
-    known += [(talk.name, answer) for talk in SMALL_TALK for answer in talk.answers]
-    return known + [("refusal", answer) for answer in REFUSALS]
+    known += [(name, answer) for name, talk in SMALL_TALK.items() for answer in talk.answers]
+    return known + [("refusal", answer) for answer in REFUSALS.answers]
 
 
 KNOWN = known_answers()

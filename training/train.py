@@ -1,12 +1,9 @@
-"""Train the guide: dialogues without end in, checkpoint out.
-
-    python -m training.train --out runs/guide            # start, or go on where it stopped
+"""Train the guide: dialogues without end in, checkpoint out. `make_guide` is the command.
 
 The run is deterministic by seed: dialogue number n is always the same, batches are made from
 dialogues in order, and a checkpoint remembers how many were used.
 """
 
-import argparse
 import math
 import random
 import time
@@ -23,7 +20,7 @@ from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedTokeniz
 
 from training.model import new_model
 from training.text.dialogues import FIXED_ANSWERS, MIXES, Message, dialogues
-from training.tokenizer import ASSISTANT, CONTEXT, END, load_tokenizer
+from training.tokenizer import ASSISTANT, CONTEXT, END
 
 IGNORED = -100  # label of tokens that the guide does not write
 POOL = 2048  # dialogues sorted by length together, so that batches need little padding
@@ -378,32 +375,3 @@ def export(weights: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerFast, fo
     shipped.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)
-
-
-def main() -> None:
-    """Command line: train, or go on training."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokenizer", type=Path, default=Path("models/guide"))
-    parser.add_argument("--out", type=Path, default=Path("runs/guide"), help="checkpoint folder")
-    parser.add_argument("--export", type=Path, help="write the finished model to this folder")
-    parser.add_argument("--steps", type=int, default=Plan().steps)
-    parser.add_argument("--more", type=int, nargs="*", default=Plan().more, help="further cycles")
-    parser.add_argument("--decay", type=float, default=Plan().decay, help="share with falling rate")
-    parser.add_argument("--lr", type=float, default=Plan().lr)
-    parser.add_argument("--seed", type=int, default=Plan().seed)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    plan = Plan(
-        steps=args.steps, more=tuple(args.more), decay=args.decay, lr=args.lr, seed=args.seed
-    )
-    run = Run(args.out, load_tokenizer(args.tokenizer), plan, device)
-    run.train()
-    plot_losses(run.losses, args.out / "loss.svg")
-    if args.export:
-        export(run.weights(), run.tokenizer, args.export)
-
-
-if __name__ == "__main__":
-    main()

@@ -16,14 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.access.answer import CARDS, MANIFEST, SCRIPT, number, policy, refused
 from chat.access.bodies import MAX_BODY, BodyRefused, BoundedBody
-from chat.access.callers import CALLER, NAME, PERSON_COOKIE, person_of
+from chat.access.callers import PERSON_COOKIE, VISITOR, Visitor, person_in
+from chat.access.cookies import is_secure, set_cookie
 from chat.access.gate import OPEN, PROBES, Gate, Identity
 from chat.access.hosts import Hosts
 from chat.ids import new_id
 from chat.places import LOOPBACK
 from chat.settings.schema import AccessSettings
 
-COOKIE_DAYS = 365
+COOKIE_SECONDS = 365 * 24 * 3600
 
 # What Gradio can do and this page never asks for: files, uploads, requests to elsewhere, tools for
 # developers. Most holes of its past were here.
@@ -85,8 +86,9 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         identity = self._gate.identify(headers)
-        scope = self._known(scope, headers, identity)
-        answer = Answer(self, scope, Headers(scope=scope), send)
+        visitor = self._visitor(scope, headers, identity)
+        scope = {**scope, VISITOR: visitor}
+        answer = Answer(self, scope, visitor, send)
         body = BoundedBody(receive)
         if (refusal := self._refusal(scope, headers, identity)) is not None:
             await refusal(scope, receive, answer)
@@ -145,24 +147,19 @@ class Guard:
         response.headers["www-authenticate"] = "Bearer"
         return response
 
-    def _known(self, scope: Scope, headers: Headers, identity: Identity | None) -> Scope:
-        """The request as those behind the gate see it: who asks is ours to say, not theirs."""
-        cookie = person_of(headers.get("cookie"))
+    def _visitor(self, scope: Scope, headers: Headers, identity: Identity | None) -> Visitor:
+        """Who asks is ours to say, not theirs: of strangers alone the cookie counts."""
+        cookie = person_in(headers.get("cookie"))
         caller = self._gate.caller_of(scope, headers, identity, cookie)
-        known = {**scope, CALLER: caller, NAME: identity.name if identity else ""}
-        if identity is not None:
-            kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
-            own = (b"cookie", f"{PERSON_COOKIE}={identity.person}".encode())
-            known["headers"] = [*kept, own]
-        return known
+        if identity is None:
+            return Visitor(caller, cookie)
+        return Visitor(caller, identity.person, identity.name)
 
     def cookie(self, person: str, *, secure: bool) -> str:
         """The Set-Cookie value for a person."""
-        # Inside a frame of another site only a partitioned cookie comes back at all.
-        where = "SameSite=None; Partitioned" if self._embedded and secure else "SameSite=Lax"
-        age = COOKIE_DAYS * 24 * 3600
-        flags = f"Path=/; Max-Age={age}; HttpOnly; {where}"
-        return f"{PERSON_COOKIE}={person}; {flags}" + ("; Secure" if secure else "")
+        return set_cookie(
+            PERSON_COOKIE, person, COOKIE_SECONDS, secure=secure, framed=self._embedded
+        )
 
     def page(self, html: bytes, nonce: str) -> bytes:
         """Gradio's page with our head and body in it and a nonce on every script."""
@@ -177,12 +174,11 @@ class Guard:
 class Answer:
     """Rewrites one response on its way out."""
 
-    def __init__(self, guard: Guard, scope: Scope, headers: Headers, send: Send) -> None:
+    def __init__(self, guard: Guard, scope: Scope, visitor: Visitor, send: Send) -> None:
         self._guard, self._send = guard, send
         self._nonce = secrets.token_urlsafe(16)
-        self._person = person_of(headers.get("cookie"))
-        forwarded = headers.get("x-forwarded-proto", scope.get("scheme", "http"))
-        self._secure = forwarded.split(",")[0].strip() == "https"
+        self._person = visitor.person
+        self._secure = is_secure(scope, Headers(scope=scope))
         self._ours = scope["path"].startswith("/farmesh/")
         self.begun = False
         self._start: Message | None = None  # held back while the page is collected

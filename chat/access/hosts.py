@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chat.places import LOOPBACK
+from chat.places import LOOPBACK, on_a_space
 from chat.settings.schema import ServerSettings
 
 
@@ -31,7 +31,7 @@ class Hosts:
 
 def hosts_of(server: ServerSettings, environ: Mapping[str, str] = os.environ) -> Hosts:
     """What the settings mean; without a word from the operator, only this machine's own names."""
-    if "*" in server.allowed_hosts or (not server.allowed_hosts and "SPACE_ID" in environ):
+    if "*" in server.allowed_hosts or (not server.allowed_hosts and on_a_space(environ)):
         return Hosts(any=True)  # a Space's names are its proxy's affair
     names = LOOPBACK | {name.lower() for name in server.allowed_hosts}
     suffixes = (".gradio.live",) if server.share else ()

@@ -9,19 +9,22 @@ import secrets
 import time
 from collections.abc import Mapping
 from hmac import compare_digest
-from html import escape
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from fastapi import FastAPI, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from chat.access.accounts import password_is_right
-from chat.access.callers import NAME
+from chat.access.callers import visitor_of
+from chat.access.cookies import is_secure, set_cookie
 from chat.access.gate import DAY, SESSION_COOKIE, Gate
 from chat.live.limits import Caller, TooManyTurns, TurnRate
+from chat.places import on_a_space
 
 log = logging.getLogger(__name__)
 
@@ -32,45 +35,13 @@ STATE_SECONDS = 600
 PROVIDER = "https://huggingface.co"
 WRONG = "That name and password do not belong together."
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sign in · FarMesh Chat</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<style>
-:root {{ color-scheme: light dark; --ink: #1d2420; --paper: #f7f4ec; --card: #fffdf7;
-  --line: #d9d3c3; --go: #1f6f54; --bad: #9c2f1f; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8ece6; --paper: #0f1412; --card: #171e1b;
-  --line: #33403a; --go: #58b08f; --bad: #f0907f; }} }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--paper);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }}
-main {{ box-sizing: border-box; width: min(22rem, calc(100vw - 2rem)); padding: 2rem;
-  background: var(--card); border: 1px solid var(--line); border-radius: 14px; }}
-h1 {{ margin: 0 0 1.2rem; font-size: 1.3rem; }}
-label {{ display: block; margin: 0 0 .9rem; font-size: .9rem; }}
-input {{ box-sizing: border-box; width: 100%; margin-top: .25rem; padding: .6rem .7rem;
-  font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--line);
-  border-radius: 8px; }}
-button, a.go {{ display: block; box-sizing: border-box; width: 100%; padding: .7rem; font: inherit;
-  font-weight: 600; text-align: center; text-decoration: none; color: var(--card);
-  background: var(--go); border: 0; border-radius: 8px; cursor: pointer; }}
-:focus-visible {{ outline: 2px solid var(--go); outline-offset: 2px; }}
-p {{ margin: 0 0 1rem; color: var(--bad); }}
-</style></head><body><main><h1>FarMesh Chat</h1>{said}{form}</main></body></html>"""
-
-_PASSWORD = """<form method="post" action="{action}">
-<label>Name<input name="name" autocomplete="username" autofocus required maxlength="64"></label>
-<label>Password<input name="password" type="password" autocomplete="current-password" required
-  maxlength="1000"></label>
-<input type="hidden" name="next" value="{next}"><button>Sign in</button></form>"""
-
-_SHARED = """<form method="post" action="{action}">
-<label>Password<input name="password" type="password" autocomplete="current-password" autofocus
-  required maxlength="1000"></label>
-<input type="hidden" name="next" value="{next}"><button>Come in</button></form>"""
-
-_HUGGINGFACE = """<a class="go" href="{action}" target="_top">Sign in with Hugging Face</a>"""
-
-
-_FORMS = {"password": _PASSWORD, "shared": _SHARED}
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def add_routes(
@@ -93,9 +64,9 @@ def add_routes(
 
     @app.get("/farmesh/me", include_in_schema=False)
     async def me(request: Request) -> dict[str, str]:
-        return {"name": request.scope.get(NAME, "")}
+        return {"name": visitor_of(request).name}
 
-    if gate.settings.sign_in in _FORMS:
+    if gate.settings.sign_in in ("password", "shared"):
         app.post("/farmesh/login", include_in_schema=False)(desk.check)
     else:
         app.get("/farmesh/login/huggingface", include_in_schema=False)(desk.send_away)
@@ -119,14 +90,13 @@ class _Desk:
         self._one_at_a_time = asyncio.Semaphore(2)  # each guess takes 32 MiB
 
     def page(self, after: str, said: str = "", status: int = 200) -> Response:
-        if template := _FORMS.get(self._gate.settings.sign_in):
-            action = f"{self._root}/farmesh/login"
-            form = template.format(action=escape(action), next=escape(after))
-        else:
-            action = f"{self._root}/farmesh/login/huggingface?next={quote(after)}"
-            form = _HUGGINGFACE.format(action=escape(action))
-        words = f'<p role="alert">{escape(said)}</p>' if said else ""
-        return HTMLResponse(_PAGE.format(said=words, form=form), status_code=status)
+        way = self._gate.settings.sign_in
+        action = f"{self._root}/farmesh/login"
+        if way == "huggingface":
+            action += f"/huggingface?next={quote(after)}"
+        form = {"way": way, "action": action, "next": after, "said": said}
+        html = _TEMPLATES.get_template("sign_in.html").render(form)
+        return HTMLResponse(html, status_code=status)
 
     async def check(self, request: Request) -> Response:
         """A name and a password, or the one that all share."""
@@ -240,13 +210,9 @@ class _Desk:
         return answer
 
     def _set(self, answer: Response, request: Request, name: str, value: str, seconds: int) -> None:
-        secure = self._secure(request)
-        # Inside a frame of another site only a partitioned cookie comes back at all.
-        framed = secure and "SPACE_ID" in self._environ
-        where = "SameSite=None; Partitioned" if framed else "SameSite=Lax"
-        flags = f"Path=/; Max-Age={seconds}; HttpOnly; {where}" + ("; Secure" if secure else "")
-        answer.headers.append("set-cookie", f"{name}={value}; {flags}")
+        framed = on_a_space(self._environ)
+        cookie = set_cookie(name, value, seconds, secure=self._secure(request), framed=framed)
+        answer.headers.append("set-cookie", cookie)
 
     def _secure(self, request: Request) -> bool:
-        forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
-        return forwarded.split(",")[0].strip() == "https"
+        return is_secure(request.scope, request.headers)

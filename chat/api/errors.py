@@ -79,9 +79,7 @@ def as_api_error(error: Exception) -> ApiError:
         case ChatError():
             return ApiError(400, str(error))
         case SwarmError() | SessionError():
-            sentence = words.explain(error).text
-            for advice in (" Your message is kept", " What arrived is kept"):  # the page's
-                sentence = sentence.partition(advice)[0]
+            sentence = words.explain(error).what
             wait = error.retry_after if isinstance(error, GatewayFailure) else 2
             return ApiError(503, sentence, kind="server_error", code="swarm", retry_after=wait)
         case _:

@@ -50,9 +50,9 @@ def add_routes(
     @app.get("/readyz", responses={503: {"model": Readiness}})
     async def readiness(response: Response) -> Readiness:
         """200 when a message would be answered, 503 with the reason when not yet."""
-        text, tone = headline(store.backend)
-        response.status_code = 200 if tone == "good" else 503
-        return Readiness(ready=tone == "good", status=text)
+        found = headline(store.backend)
+        response.status_code = 200 if found.ready else 503
+        return Readiness(ready=found.ready, status=found.text)
 
     @app.get("/metrics", response_class=Response)
     async def scrape() -> Response:
@@ -73,15 +73,15 @@ def add_routes(
 
 def mesh_status(store: ChatStore, model_id: str, ledger: Ledger) -> MeshStatus:
     """Everything at this moment."""
-    text, tone = headline(store.backend)
+    said = headline(store.backend)
     totals = ledger.totals
     return MeshStatus(
         version=VERSION,
         started=totals.opened,
         time=time.time(),
         model=model_id,
-        ready=tone == "good",
-        status=text,
+        ready=said.ready,
+        status=said.text,
         load=_load(store, ledger),
         totals=Totals(
             replies=totals.replies,
@@ -138,7 +138,7 @@ def _node(node: NodeInfo, snapshot: SwarmSnapshot, ledger: Ledger) -> NodeStatus
         version=node.version,
         throughput=node.throughput,
         decode_tokens_per_second=rps / len(node.span) if rps and len(node.span) else None,
-        cache_tokens_left=node.cached_tokens_left,
+        context_tokens_left=node.context_tokens_left,
         dtype=node.torch_dtype,
         quantisation=node.quant_type,
         adapters=list(node.adapters),
@@ -185,7 +185,7 @@ def _model(model: ModelEntry, backend: Backend | None) -> MeshModel:
         context=engine.context if engine is not None else model.context,
         sampling=model.sampling,
         opened=backend is not None,
-        ready=backend is not None and headline(backend)[1] == "good",
+        ready=backend is not None and headline(backend).ready,
         prefix=snapshot.prefix if snapshot is not None else model.dht_prefix,
         num_blocks=snapshot.num_blocks if snapshot is not None else None,
         replicas=list(snapshot.replicas) if snapshot is not None else [],

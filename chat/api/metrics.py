@@ -141,8 +141,8 @@ class _Numbers(Collector):
             for one in NodeState:
                 state.add_metric([peer_id, name, one.name.lower()], int(node.state is one))
             blocks.add_metric([peer_id], len(node.span))
-            if node.cached_tokens_left is not None:
-                room.add_metric([peer_id], node.cached_tokens_left)
+            if node.context_tokens_left is not None:
+                room.add_metric([peer_id], node.context_tokens_left)
             if peer_id in swarm.rtts:
                 rtt.add_metric([peer_id], swarm.rtts[peer_id])
             tokens.add_metric([peer_id], self._ledger.node_tokens.get(peer_id, 0))

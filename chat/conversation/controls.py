@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chat.words import count
 from farmesh.errors import InvalidSampling
-from farmesh.params import SamplingParams
+from farmesh.params import KNOB, SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
-    """One control that is a number."""
+class Slider:
+    """How the page shows one knob: over the values that people use, not all that are allowed."""
 
-    name: str  # the field of SamplingParams
+    name: str  # of the knob
     label: str
     low: float
     high: float
@@ -24,18 +24,22 @@ class Knob:
     common: bool = False  # shown at once, not behind "More"
 
 
-KNOBS = (
-    Knob("temperature", "Temperature", 0, 2, 0.05, "0 always takes the likeliest token", True),
-    Knob("top_p", "Top-p", 0.01, 1, 0.01, "the likeliest tokens up to this share; 1 is off", True),
-    Knob("top_k", "Top-k", 0, 200, 1, "only so many of the likeliest tokens; 0 is off"),
-    Knob("min_p", "Min-p", 0, 1, 0.01, "nothing less likely than this share of the best; 0 is off"),
-    Knob("typical_p", "Typical-p", 0.01, 1, 0.01, "tokens of typical surprise; 1 is off"),
-    Knob("repetition_penalty", "Repetition penalty", 0.5, 2, 0.01, "1 is off"),
-    Knob("presence_penalty", "Presence penalty", -2, 2, 0.05, "against any token used; 0 is off"),
-    Knob("frequency_penalty", "Frequency penalty", -2, 2, 0.05, "per use of a token; 0 is off"),
-    Knob("no_repeat_ngram_size", "No repeated n-gram", 0, 20, 1, "length in tokens; 0 is off"),
+SLIDERS = (
+    Slider("temperature", "Temperature", 0, 2, 0.05, "0 always takes the likeliest token", True),
+    Slider(
+        "top_p", "Top-p", 0.01, 1, 0.01, "the likeliest tokens up to this share; 1 is off", True
+    ),
+    Slider("top_k", "Top-k", 0, 200, 1, "only so many of the likeliest tokens; 0 is off"),
+    Slider(
+        "min_p", "Min-p", 0, 1, 0.01, "nothing less likely than this share of the best; 0 is off"
+    ),
+    Slider("typical_p", "Typical-p", 0.01, 1, 0.01, "tokens of typical surprise; 1 is off"),
+    Slider("repetition_penalty", "Repetition penalty", 0.5, 2, 0.01, "1 is off"),
+    Slider("presence_penalty", "Presence penalty", -2, 2, 0.05, "against any token used; 0 is off"),
+    Slider("frequency_penalty", "Frequency penalty", -2, 2, 0.05, "per use of a token; 0 is off"),
+    Slider("no_repeat_ngram_size", "No repeated n-gram", 0, 20, 1, "length in tokens; 0 is off"),
 )
-WHOLE = frozenset({"max_new_tokens", "top_k", "no_repeat_ngram_size"})
+LABELS = {slider.name: slider.label for slider in SLIDERS} | {"max_new_tokens": "Longest reply"}
 
 # What the page's presets set; everything not named is neutral.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -45,9 +49,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "Neutral": {},
 }
 OWN_PRESET = "Model's own"
-PRESET_FIELDS = (*(knob.name for knob in KNOBS), "max_new_tokens", "stop", "greedy")
+NUMBERS = (*(slider.name for slider in SLIDERS), "max_new_tokens")
+PRESET_FIELDS = (*NUMBERS, "stop", "greedy")
 MAX_PRESETS = 50
-NUMBERS = (*(knob.name for knob in KNOBS), "max_new_tokens")
 
 
 def preset(name: str, own: SamplingParams) -> SamplingParams:
@@ -90,12 +94,15 @@ def stop_strings(text: str) -> tuple[str, ...]:
 
 
 def _number(name: str, value: object) -> float | int:
+    knob, label = KNOB[name], LABELS[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidSampling(name, f"{_label(name)} needs a number.")
-    if name not in WHOLE:
+        raise InvalidSampling(name, f"{label} needs a number.")
+    if not knob.allows(value):
+        raise InvalidSampling(name, f"{label} must be {knob.range}, not {value:g}.")
+    if not knob.whole:
         return float(value)
-    if not math.isfinite(value) or value != int(value):
-        raise InvalidSampling(name, f"{_label(name)} must be a whole number, not {value:g}.")
+    if value != int(value):
+        raise InvalidSampling(name, f"{label} must be a whole number, not {value:g}.")
     return int(value)
 
 
@@ -108,6 +115,22 @@ def _seed(value: object) -> int | None:
     return int(text)
 
 
-def _label(name: str) -> str:
-    labels = {knob.name: knob.label for knob in KNOBS} | {"max_new_tokens": "Longest reply"}
-    return labels[name]
+def made_with(params: SamplingParams, seed: int | None, model: str = "") -> str:
+    """The model and settings of a reply; those that are off are left out."""
+    neutral, parts = SamplingParams(), [model] if model else []
+    for name in ("max_new_tokens", *(slider.name for slider in SLIDERS)):
+        value = getattr(params, name)
+        if name in _ALWAYS_SAID or value != getattr(neutral, name):
+            parts.append(_PHRASES.get(name, f"{LABELS[name].lower()} {{}}").format(f"{value:g}"))
+    if params.stop:
+        parts.append(f"stops at {count(len(params.stop), 'text')}")
+    if seed is not None and not params.greedy:
+        parts.append(f"seed {seed}")
+    return ", ".join(parts)
+
+
+_ALWAYS_SAID = ("max_new_tokens", "temperature")
+_PHRASES = {
+    "max_new_tokens": "at most {} tokens",
+    "no_repeat_ngram_size": "no repeated {}-gram",
+}

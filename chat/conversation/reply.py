@@ -51,11 +51,16 @@ class ReplyView:
 class Presenter:
     """Takes the events of one reply in order; ``view`` is what to show now."""
 
-    def __init__(self, stream: TextStream, *, text: str = "") -> None:
+    def __init__(self, stream: TextStream, *, text: str, status: str) -> None:
+        """
+        Args:
+            text: what the reply starts with.
+            status: the line that is shown until the first event.
+        """
         self._stream = stream
         self._parts = [text]
         self._token_times: list[float] = []  # of the last SPEED_WINDOW seconds
-        self._status = "Looking for a route through the swarm"
+        self._status = status
         self._phase = Phase.QUEUED
         self._progress: float | None = None
         self.route: Route | None = None
@@ -63,6 +68,9 @@ class Presenter:
         self.reroutes = 0
         self.finished: FinishReason | None = None
         self.stats: GenerationStats | None = None
+
+    def __repr__(self) -> str:
+        return f"<Presenter {self._phase.name} {len(self.token_ids)} tokens>"
 
     @property
     def text(self) -> str:

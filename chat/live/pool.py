@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from chat.models.backend import Client, InferenceSession
+from farmesh.tokens import common_prefix
 
 log = logging.getLogger(__name__)
 
@@ -132,17 +133,3 @@ def worth_taking(held: array[int], wanted: array[int]) -> int:
     """
     shared = common_prefix(held, wanted)
     return shared if 2 * (len(held) - shared) <= shared else 0
-
-
-def common_prefix(first: array[int], second: array[int]) -> int:
-    """Length of the longest common prefix, by halving: slices compare at memory speed."""
-    low, high = 0, min(len(first), len(second))
-    if first[:high] == second[:high]:
-        return high
-    while high - low > 1:  # equal up to low, different up to high
-        middle = (low + high) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low

@@ -126,7 +126,7 @@ class ChatStore:
         """The page that showed these chats was closed: their replies wait for it."""
         for chat_id in chat_ids:
             if (chat := self.find(chat_id, person)) is not None:
-                chat.leave()
+                chat.attendance.leave()
 
     def forget(self, chat_id: str, person: str) -> None:
         """Drop a chat and everything in it, if it is this person's."""

@@ -1,7 +1,7 @@
 """What the chats need of one model: its tokenizer and its client, opened in the background.
 
 The page is there before the swarm is: whoever sends early waits in :meth:`Backend.ready`, and
-``state`` says in words what is being waited for.
+``status`` says in words what is being waited for.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class Engine:
     tokenizer: Any
     context: int  # tokens that a chat may hold
     chat_template: str | None = None
+    where: str = ""  # whose nodes they are, in a few words
+    join: str = ""  # the command that adds a node to this swarm
 
 
 Watch = Callable[[Client, str], Client]
@@ -67,7 +69,19 @@ class Stage(Enum):
 
     STARTING = "starting"
     READY = "ready"
+    RETRYING = "retrying"  # opening failed for a reason that may pass: it is tried again
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a backend is at one moment."""
+
+    stage: Stage
+    since: float  # when the stage began, by the backend's clock
+    text: str  # what is being done or went wrong, in a few words
+    progress: float = 0.0  # of opening, from 0 to 1
+    trouble: str = ""  # what is wrong with the app's own nodes or its gateway, if anything
 
 
 class Backend:
@@ -79,6 +93,7 @@ class Backend:
         defaults: SamplingParams | None = None,
         watch: Watch | None = None,
         model_id: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
@@ -89,47 +104,46 @@ class Backend:
         """
         self.name = name
         self.id = model_id
-        self._watch = watch
         self.defaults = defaults or SamplingParams()
-        self.stage = Stage.STARTING
-        self.status = "Starting"  # what is being done, in a few words
-        self.progress = 0.0  # of opening, from 0 to 1
-        self.trouble = ""  # what is wrong with the app's own nodes or its gateway, if anything
-        self.where = ""  # whose nodes they are, in a few words
-        self.retrying = False  # opening failed for a reason that may pass: it is tried again
-        self.join = ""  # the command that adds a node to this swarm
-        self.engine: Engine | None = None
-        self.ready_since = float("inf")  # monotonic seconds
+        self._watch = watch
+        self._clock = clock
+        self._status = Status(Stage.STARTING, clock(), "Starting")
+        self._engine: Engine | None = None
         self._failure: GatewayFailure | None = None
         self._settled = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Backend {self.name} {self.stage.name}: {self.status}>"
+        return f"<Backend {self.name} {self._status.stage.name}: {self._status.text}>"
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    @property
+    def age(self) -> float:
+        """Seconds for which it has been in its stage."""
+        return self._clock() - self._status.since
+
+    @property
+    def engine(self) -> Engine | None:
+        """None until the model is open."""
+        return self._engine
 
     @property
     def snapshot(self) -> SwarmSnapshot | None:
-        return self.engine.client.snapshot if self.engine else None
+        return self._engine.client.snapshot if self._engine else None
 
     async def start(self, opening: Callable[[Backend], Awaitable[Engine]]) -> None:
         """Open the engine; an error becomes this backend's state, with its sentence."""
         try:
-            engine = await opening(self)
-            client = self._watch(engine.client, self.id) if self._watch else engine.client
-            self.engine = replace(engine, client=client)
+            self.opened(await opening(self))
         except GatewayFailure as failure:
-            self._failure, self.retrying = failure, True
-            self._fail(failure.short)
+            self._fail(Stage.RETRYING, failure.short, failure)
         except FarMeshError as error:
-            self._failure, self.retrying = None, False
-            self._fail(str(error))
+            self._fail(Stage.FAILED, str(error))
         except Exception as error:  # the page must say that it cannot go on
             log.exception("the model %s could not be opened", self.name)
-            self._fail(explain(error).text)
-        else:
-            self.stage, self.status, self.progress = Stage.READY, "Ready", 1.0
-            self._failure, self.retrying = None, False
-            self.ready_since = time.monotonic()
-        self._settled.set()
+            self._fail(Stage.FAILED, explain(error).text)
 
     async def ready(self) -> Engine:
         """
@@ -137,11 +151,33 @@ class Backend:
             ChatError, GatewayFailure: the model could not be opened.
         """
         await self._settled.wait()
-        if self.engine is None:
-            if self._failure is not None:
-                raise self._failure
-            raise ChatError(self.status)
-        return self.engine
+        if self._engine is None:
+            raise self._failure or ChatError(self._status.text)
+        return self._engine
 
-    def _fail(self, sentence: str) -> None:
-        self.stage, self.status = Stage.FAILED, sentence
+    # --- what those who open it say ----------------------------------------------------------
+
+    def opened(self, engine: Engine) -> None:
+        """It can be talked to."""
+        client = self._watch(engine.client, self.id) if self._watch else engine.client
+        self._engine = replace(engine, client=client)
+        self._failure = None
+        self._enter(Stage.READY, "Ready", progress=1.0)
+
+    def doing(self, text: str, progress: float | None = None) -> None:
+        """What is being done just now, and how far opening is."""
+        if progress is None:
+            progress = self._status.progress
+        self._status = replace(self._status, text=text, progress=progress)
+
+    def warn(self, trouble: str) -> None:
+        """What is wrong with the app's own nodes or its gateway; nothing when it is empty."""
+        self._status = replace(self._status, trouble=trouble)
+
+    def _fail(self, stage: Stage, text: str, failure: GatewayFailure | None = None) -> None:
+        self._failure = failure
+        self._enter(stage, text, self._status.progress)
+
+    def _enter(self, stage: Stage, text: str, progress: float) -> None:
+        self._status = Status(stage, self._clock(), text, progress, self._status.trouble)
+        self._settled.set()

@@ -76,7 +76,7 @@ async def watch_ports(backend: Backend, client: Client) -> None:
     """Say in the page when a Space cannot reach the nodes that a swarm has."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        backend.trouble = unreached(client.snapshot)
+        backend.warn(unreached(client.snapshot))
 
 
 def unreached(snapshot: SwarmSnapshot) -> str:

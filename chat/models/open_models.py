@@ -76,7 +76,7 @@ class Models:
         if entry is None:
             raise ChatError("This app does not offer that model any more; reload the page.")
         known = self._open.get(model_id)
-        if known is not None and (known.stage is not Stage.FAILED or known.retrying):
+        if known is not None and known.status.stage is not Stage.FAILED:
             return known
         log.info("opening the model %s", model_id)
         try:

@@ -17,15 +17,15 @@ from typing import Any
 from chat import places
 from chat.models import doors
 from chat.models.backend import Backend, Engine, Stage
+from chat.models.embedded.child import ChildState, ChildStatus
 from chat.models.embedded.plan import is_loopback
-from chat.models.embedded.process import ChildState
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.gateway.opening import open_gateway
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, Settings
-from farmesh import ClientConfig
+from farmesh import ClientConfig, load_tokenizer
 from farmesh.errors import CheckpointError
-from farmesh.hub.source import fetch_tokenizer, is_remote
+from farmesh.hub.source import is_remote
 
 # How far opening is, by what has been done; nodes load while the tokenizer does.
 NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
@@ -59,9 +59,9 @@ async def _keep_open(
                 return await _open(backend, settings, model, swarm, stack)
 
             await backend.start(open_engine)
-            if backend.stage is Stage.READY:
+            if backend.status.stage is Stage.READY:
                 await asyncio.get_running_loop().create_future()  # until cancelled
-        if not backend.retrying:
+        if backend.status.stage is not Stage.RETRYING:
             return  # whoever asks for this model again opens it anew, with nodes of its own
         await asyncio.sleep(AGAIN_SECONDS)  # the other app may be there later
 
@@ -74,8 +74,7 @@ async def _open(
     stack: AsyncExitStack,
 ) -> Engine:
     if swarm is not None:
-        backend.status = "Starting the nodes on this machine"
-        backend.progress = NODES_STARTING
+        backend.doing("Starting the nodes on this machine", NODES_STARTING)
         await stack.enter_async_context(swarm)
         reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
         stack.callback(reporter.cancel)
@@ -83,10 +82,10 @@ async def _open(
     # other: transformers' lazy imports fail when two threads make them for the first time.
     tokenizer = await asyncio.to_thread(_load_tokenizer, model)
     remote = is_remote(model.checkpoint_path)
-    backend.progress = TOKENIZER_LOADED
+    backend.doing(backend.status.text, TOKENIZER_LOADED)
     client_class = await asyncio.to_thread(_client_class)
     peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
-    backend.status, backend.progress = "Joining the swarm", JOINING
+    backend.doing("Joining the swarm", JOINING)
     config = ClientConfig(
         checkpoint=model.checkpoint_path,
         revision=model.revision,
@@ -100,17 +99,18 @@ async def _open(
     await stack.enter_async_context(client)
     if swarm is not None and remote:
         await _nodes_up(backend, swarm)
-    backend.where = "on this machine" if swarm is not None else "in the swarm that was joined"
     if swarm is None and places.on_a_space():
         watching = asyncio.create_task(doors.watch_ports(backend, client), name="watch ports")
         stack.callback(watching.cancel)
-    where = swarm.announced if swarm is not None else peers
-    backend.join = join_command(
-        model.checkpoint, client.prefix, where, revision=model.revision, adapter=model.adapter
+    announced = swarm.announced if swarm is not None else peers
+    join = join_command(
+        model.checkpoint, client.prefix, announced, revision=model.revision, adapter=model.adapter
     )
+    where = "on this machine" if swarm is not None else "in the swarm that was joined"
     template = model.chat_template.read_text("utf-8") if model.chat_template else None
     await asyncio.to_thread(settle)
-    return Engine(client, tokenizer, min(model.context, client.max_context), template)
+    context = min(model.context, client.max_context)
+    return Engine(client, tokenizer, context, template, where, join)
 
 
 def _fetching(backend: Backend) -> Callable[[int, int], None]:
@@ -118,8 +118,8 @@ def _fetching(backend: Backend) -> Callable[[int, int], None]:
 
     def report(done: int, total: int) -> None:
         share = done / max(1, total)
-        backend.status = f"Fetching the model: {100 * share:.0f} %"
-        backend.progress = JOINING + (NODES_FETCHING - JOINING) * share
+        progress = JOINING + (NODES_FETCHING - JOINING) * share
+        backend.doing(f"Fetching the model: {100 * share:.0f} %", progress)
 
     return report
 
@@ -136,24 +136,27 @@ async def _nodes_up(backend: Backend, swarm: EmbeddedSwarm) -> None:
             raise CheckpointError(f"{child.name} could not be started: {child.detail}")
         if snapshot.is_up:
             return
-        backend.status = f"Fetching the model: {100 * snapshot.fetched:.0f} %"
-        backend.progress = NODES_FETCHING + (1.0 - NODES_FETCHING) * 0.99 * snapshot.fetched
+        progress = NODES_FETCHING + (1.0 - NODES_FETCHING) * 0.99 * snapshot.fetched
+        backend.doing(f"Fetching the model: {100 * snapshot.fetched:.0f} %", progress)
 
 
 async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
     """Say in the page what is wrong with a node of our own."""
     async for snapshot in swarm.changes():
-        backend.trouble = next(
-            (
-                f"{child.name} is being started again"
-                if child.state is not ChildState.FAILED
-                else f"{child.name} could not be started: {child.detail}"
-                for child in snapshot.children
-                if child.state in (ChildState.RESTARTING, ChildState.FAILED)
-                or (child.state is ChildState.STARTING and child.restarts)
-            ),
-            "",
-        )
+        backend.warn(next(filter(None, map(_trouble_of, snapshot.children)), ""))
+
+
+def _trouble_of(child: ChildStatus) -> str:
+    """What to say of one of our own nodes; nothing while it is well or starts up."""
+    match child.state:
+        case ChildState.FAILED:
+            return f"{child.name} could not be started: {child.detail}"
+        case ChildState.RESTARTING:
+            return f"{child.name} is being started again"
+        case ChildState.STARTING if child.restarts:
+            return f"{child.name} is being started again"
+        case _:
+            return ""
 
 
 def settle() -> None:
@@ -172,15 +175,7 @@ def _load_tokenizer(model: ModelEntry) -> Any:
     Raises:
         CheckpointError: the checkpoint has no usable tokenizer or chat template.
     """
-    transformers = importlib.import_module("transformers")
-    try:
-        folder = fetch_tokenizer(model.checkpoint_path, revision=model.revision)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{model.name} has no usable tokenizer in {model.checkpoint}: "
-            f"{str(error).splitlines()[0]}"
-        ) from None
+    tokenizer = load_tokenizer(model.checkpoint_path, revision=model.revision)
     if not (model.chat_template or getattr(tokenizer, "chat_template", None)):
         raise CheckpointError(
             f"{model.name} has no chat template; name one with chat_template in the catalogue."

@@ -108,7 +108,7 @@ def _facts(node: NodeInfo, span: Span, rtt: float | None) -> Iterator[str]:
         yield f"{rtt * 1000:.0f} ms"
     if node.inference_rps and len(span):
         yield f"{node.inference_rps / len(span):.0f} tokens/s"
-    if node.cached_tokens_left is not None:
-        yield f"room for {words.count(node.cached_tokens_left, 'token')}"
+    if node.context_tokens_left is not None:
+        yield f"room for {words.count(node.context_tokens_left, 'token')}"
     if node.version:
         yield f"v{' '.join(node.version.split())[:NAME_LENGTH]}"

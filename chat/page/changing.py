@@ -10,12 +10,13 @@ from typing import Any
 
 import gradio as gr
 
+from chat.access.callers import visitor_of
 from chat.errors import ChatError
 from chat.kept.likes import Likes
 from chat.live.chat import Chat
 from chat.live.store import LOST
 from chat.page import paint
-from chat.page.desk import Desk, person_in
+from chat.page.desk import Desk
 from chat.page.parts import Updates, Values
 from farmesh.errors import FarMeshError
 
@@ -73,7 +74,7 @@ class Liking:
 
     async def like(self, chat_id: str, request: gr.Request, data: gr.LikeData) -> Updates:
         try:
-            chat = self.desk.store.open(chat_id, person_in(request))
+            chat = self.desk.store.open(chat_id, visitor_of(request.request).person)
             index = data.index if isinstance(data.index, int) else data.index[0]
             path = chat.conversation.path_to(node_at(chat, index))
             liked = data.liked if isinstance(data.liked, bool) else None

@@ -1,8 +1,8 @@
 """What every handler begins with: the chat that is meant, and how a refusal is said.
 
 A handler starts something and returns at once; :class:`chat.page.watching.Watching` alone streams.
-Live objects never sit in Gradio's state: every event brings the chat's id, and the person's cookie
-with it.
+Live objects never sit in Gradio's state: every event brings the chat's id, and the Guard says whose
+it is.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 import gradio as gr
 
-from chat.access.callers import caller_of, person_of
+from chat.access.callers import visitor_of
 from chat.conversation import controls
-from chat.live.chat import Chat, Request
+from chat.live.chat import Chat
+from chat.live.prompts import Request
 from chat.live.store import ChatStore
 from chat.page import paint
 from chat.page.parts import Parts, Updates, Values
@@ -71,8 +72,9 @@ class Desk:
         Raises:
             ChatError: no id of ours, or this person has too many chats.
         """
+        visitor = visitor_of(request.request)
         chat_id = str(values[self.parts.chat_id] or "")
-        return self.store.open(chat_id, person_in(request), caller_of(request.request))
+        return self.store.open(chat_id, visitor.person, visitor.caller)
 
     def request_of(self, values: Values) -> Request:
         """
@@ -88,10 +90,6 @@ class Desk:
 
     def said(self, error: Exception) -> Updates:
         return {self.parts.notice: sentence_of(error)}
-
-
-def person_in(request: gr.Request | None) -> str:
-    return person_of(request.headers.get("cookie") if request and request.headers else None)
 
 
 def sentence_of(error: Exception) -> Any:

@@ -14,11 +14,11 @@ import gradio as gr
 from gradio.events import api
 from starlette.requests import Request as HTTPRequest
 
-from chat.access.callers import caller_of
+from chat.access.callers import visitor_of
 from chat.errors import ChatError
 from chat.ids import is_id, new_id
-from chat.live.chat import Request
 from chat.live.limits import Caller
+from chat.live.prompts import Request
 from chat.live.store import ChatStore
 from chat.words import explain
 from farmesh.errors import FarMeshError
@@ -108,7 +108,7 @@ def _wanted(store: ChatStore, system_prompt: str, chosen: dict[str, Any]) -> Req
 
 
 def _caller(request: gr.Request | None) -> Caller:
-    return caller_of(_asked(request))
+    return visitor_of(_asked(request)).caller
 
 
 def _asked(request: gr.Request | None) -> HTTPRequest | None:
@@ -141,7 +141,7 @@ async def _reply(
     try:
         if chat.running:
             raise ChatError("This chat is still writing a reply.")
-        chat.send(message, request)
+        await chat.send(message, request)
         before = None
         async for view in chat.watch(1 / store.settings.updates_per_second):
             if view.notice is not None:

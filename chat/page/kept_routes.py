@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from chat.access.callers import NAME, person_of
+from chat.access.callers import visitor_of
 from chat.conversation.tree import Conversation
 from chat.ids import is_id
 from chat.kept.archive import Archive, CannotKeep, Kept
@@ -70,7 +70,7 @@ def add_routes(app: FastAPI, archive: Archive) -> None:
 
 
 def _person(request: Request) -> str:
-    person = person_of(request.headers.get("cookie"))
-    if not request.scope.get(NAME) or not person:
+    visitor = visitor_of(request)
+    if not visitor.name or not visitor.person:
         raise HTTPException(404)
-    return person
+    return visitor.person

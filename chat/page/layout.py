@@ -206,7 +206,7 @@ def _controls(
     own: SamplingParams, system_prompt: str
 ) -> tuple[dict[str, Any], gr.Textbox, gr.Textbox]:
     """The controls by their names, the system prompt, and what the reply is to begin with."""
-    knobs: dict[str, Any] = {k.name: _slider(k, own) for k in controls.KNOBS if k.common}
+    knobs: dict[str, Any] = {s.name: _slider(s, own) for s in controls.SLIDERS if s.common}
     knobs["max_new_tokens"] = gr.Number(
         own.max_new_tokens,
         label=t("Longest reply"),
@@ -223,7 +223,7 @@ def _controls(
         elem_id="fm-system",
     )
     with gr.Accordion(t("More"), open=False, elem_id="fm-more"):
-        knobs |= {k.name: _slider(k, own) for k in controls.KNOBS if not k.common}
+        knobs |= {s.name: _slider(s, own) for s in controls.SLIDERS if not s.common}
         knobs["seed"] = gr.Textbox(
             "", label=t("Seed"), info=t("empty: another one for every reply"), elem_id="fm-seed"
         )
@@ -246,13 +246,13 @@ def _controls(
     return knobs, system, begin
 
 
-def _slider(knob: controls.Knob, own: SamplingParams) -> gr.Slider:
+def _slider(slider: controls.Slider, own: SamplingParams) -> gr.Slider:
     return gr.Slider(
-        knob.low,
-        knob.high,
-        value=getattr(own, knob.name),
-        step=knob.step,
-        label=t(knob.label),
-        info=t(knob.info),
-        elem_id=f"fm-{knob.name.replace('_', '-')}",
+        slider.low,
+        slider.high,
+        value=getattr(own, slider.name),
+        step=slider.step,
+        label=t(slider.label),
+        info=t(slider.info),
+        elem_id=f"fm-{slider.name.replace('_', '-')}",
     )

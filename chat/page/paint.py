@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat import words
+from chat.conversation import controls
 from chat.conversation.reply import Phase, ReplyView
 from chat.conversation.tree import Entry
 from chat.errors import Forward
-from chat.live.chat import ChatView
+from chat.live.view import ChatView
 from chat.page.markup import markdown, typed
 from chat.page.templates import render
 
@@ -124,7 +125,7 @@ def _done(view: ChatView) -> str:
     last = view.entries[-1].message if view.entries else None
     made = ""
     if last is not None and last.params is not None and last.note == view.status:
-        made = words.made_with(last.params, last.stats.seed if last.stats else None, last.model)
+        made = controls.made_with(last.params, last.stats.seed if last.stats else None, last.model)
     return render("done", text=view.status, made=made)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from chat.live.chat import ChatView
+from chat.live.view import ChatView
 from chat.page import paint
 from chat.page.parts import Parts, Updates
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.staticfiles import StaticFiles
 
-from chat.access.callers import person_of
+from chat.access.callers import visitor_of
 from chat.conversation.tree import Conversation
 from chat.errors import ChatError
 from chat.live.chat import Chat
 from chat.live.store import ChatStore
-from chat.models.health import headline
+from chat.models.health import Tone, headline
 from chat.page import paint
 from chat.page.block_map import block_map
 from chat.page.templates import ASSETS
@@ -37,26 +37,28 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
         """The swarm as the page draws it, with the route of this chat's reply."""
         mine = _find(store, chat, request)
         backend = mine.backend if mine is not None else store.backend
-        text, tone = headline(backend)
-        if tone == "good" and (said := trouble()):
-            text, tone = said, "wait"
-        if tone == "good" and backend.where:
-            text = f"{text} · {backend.where}"
+        found = headline(backend)
+        text, tone = found.text, found.tone
+        if found.ready and (said := trouble()):
+            text, tone = said, Tone.WAIT
+        elif found.ready and backend.engine is not None and backend.engine.where:
+            text = f"{text} · {backend.engine.where}"
         route = mine.view.route if mine is not None and mine.running else None
         html = ""
         if (snapshot := backend.snapshot) is not None:
             routes = [route] if route else []
-            lost = bool(backend.trouble)
-            html = block_map(snapshot, routes, join=backend.join, trouble=lost)
+            lost = bool(backend.status.trouble)
+            join = backend.engine.join if backend.engine is not None else ""
+            html = block_map(snapshot, routes, join=join, trouble=lost)
         return {
             "text": text,
-            "tone": tone,
+            "tone": tone.value,
             "html": html,
             "known": mine is not None,
             "running": mine is not None and mine.running,
-            "watched": mine is not None and mine.watched,
+            "watched": mine is not None and mine.attendance.watched,
             "model": backend.id,
-            "progress": backend.progress,
+            "progress": backend.status.progress,
         }
 
     @app.get("/farmesh/chat/{chat_id}")
@@ -98,7 +100,7 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
             data = await request.json()
             conversation = Conversation.from_data(data.get("messages"))
             system, model = str(data.get("system") or ""), str(data.get("model") or "")
-            chat = store.open(chat_id, person_of(request.headers.get("cookie")))
+            chat = store.open(chat_id, visitor_of(request).person)
             if model and not chat.view.entries:
                 with contextlib.suppress(FarMeshError):  # not offered any more: the default one
                     await store.use(chat, model)
@@ -121,15 +123,15 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
     @app.post("/farmesh/leave")
     async def leave(request: Request, chats: str = "") -> dict[str, Any]:
         """Sent by a page that is being closed."""
-        store.leave(chats.split(",")[:MAX_LEFT], person_of(request.headers.get("cookie")))
+        store.leave(chats.split(",")[:MAX_LEFT], visitor_of(request).person)
         return {}
 
     @app.delete("/farmesh/chat/{chat_id}")
     async def forget(chat_id: str, request: Request) -> dict[str, Any]:
         """Drop one's own chat and the KV caches that it has on the nodes."""
-        store.forget(chat_id, person_of(request.headers.get("cookie")))
+        store.forget(chat_id, visitor_of(request).person)
         return {}
 
 
 def _find(store: ChatStore, chat_id: str, request: Request) -> Chat | None:
-    return store.find(chat_id, person_of(request.headers.get("cookie")))
+    return store.find(chat_id, visitor_of(request).person)

@@ -19,7 +19,7 @@ class Sending:
         parts = self.desk.parts
 
         async def act(chat: Chat) -> Updates:
-            chat.send(values[parts.box] or "", self.desk.request_of(values))
+            await chat.send(values[parts.box] or "", self.desk.request_of(values))
             return {parts.box: "", parts.begin: ""}
 
         return await self.desk.do(values, request, act)
@@ -27,7 +27,7 @@ class Sending:
     async def example(self, values: Values, request: gr.Request, data: gr.SelectData) -> Updates:
         async def act(chat: Chat) -> Updates:
             text = data.value["text"] if isinstance(data.value, dict) else str(data.value)
-            chat.send(text, self.desk.request_of(values))
+            await chat.send(text, self.desk.request_of(values))
             return {}
 
         return await self.desk.do(values, request, act)

@@ -11,11 +11,12 @@ from typing import Any
 
 import gradio as gr
 
+from chat.access.callers import visitor_of
 from chat.conversation import controls
 from chat.errors import ChatError
 from chat.live.chat import Chat
 from chat.models.backend import Backend
-from chat.page.desk import Desk, person_in, sentence_of
+from chat.page.desk import Desk, sentence_of
 from chat.page.parts import Updates, Values
 from farmesh.errors import FarMeshError
 
@@ -49,8 +50,9 @@ class Tuning:
         self, name: str, kept: Any, chat_id: str, request: gr.Request | None = None
     ) -> list[Any]:
         """The controls' values for a preset; a name that is just being typed changes nothing."""
-        chat = self.desk.store.find(chat_id, person_in(request))
-        own = (chat.backend if chat else self.desk.store.backend).defaults
+        store = self.desk.store
+        chat = store.find(chat_id, visitor_of(request.request).person) if request else None
+        own = (chat.backend if chat else store.backend).defaults
         values = controls.preset_values(name, own, mapping(kept))
         return [(values or {}).get(field, gr.skip()) for field in controls.PRESET_FIELDS]
 

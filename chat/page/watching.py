@@ -68,7 +68,7 @@ class Watching:
                         yield updates
                     if newest is not mine or self._too_many(mine):
                         if newest is not None:  # None: the page has gone
-                            chat.linger()
+                            chat.attendance.linger()
                         break
             # Gradio sends the last update again at the end; by then others may have drawn.
             yield gr.skip()
@@ -82,7 +82,7 @@ class Watching:
         before = self._newest.get(tab)
         self._newest[tab] = mine
         if before is not None:
-            before.chat.wake()
+            before.chat.attendance.wake()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TAKEOVER):
                     await before.ended.wait()
@@ -96,4 +96,4 @@ class Watching:
     def gone(self, tab: str) -> None:
         """The stream to a page broke: it was closed, or has crashed, or its network has gone."""
         if (watcher := self._newest.pop(tab, None)) is not None:
-            watcher.chat.leave()
+            watcher.chat.attendance.leave()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from chat.protocol.events import Blocks
 from chat.settings.catalogue import SamplingDefaults
@@ -28,6 +28,8 @@ class Readiness(BaseModel):
 class NodeStatus(BaseModel):
     """One node; everything but peer_id, rtt_seconds and tokens is its own claim."""
 
+    model_config = ConfigDict(validate_by_name=True)
+
     peer_id: str
     name: str
     state: str
@@ -35,7 +37,10 @@ class NodeStatus(BaseModel):
     version: str | None
     throughput: float = Field(description="blocks x tokens per second")
     decode_tokens_per_second: float | None = Field(description="through all of its blocks")
-    cache_tokens_left: int | None
+    # The key is called as in the DHT, where the unit is another one; other versions read it so.
+    context_tokens_left: int | None = Field(
+        alias="cache_tokens_left", description="of context, that still fit into its KV cache"
+    )
     dtype: str | None
     quantisation: str | None
     adapters: list[str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -20,7 +19,7 @@ from chat.live.store import ChatStore
 from chat.models.ledger import Ledger
 from chat.page import kept_routes, layout, mounting
 from chat.page import routes as page_routes
-from chat.places import LOOPBACK
+from chat.places import LOOPBACK, on_a_space
 from chat.serving import state
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import Settings, SwarmSettings
@@ -55,7 +54,7 @@ def application(
         gate=gate,
         hosts=hosts_of(server),
         proxies=server.proxies > 0,
-        embedded="SPACE_ID" in os.environ,
+        embedded=on_a_space(),
         root_path=server.root_path,
         head=mounting.head(),
         body=mounting.body(),

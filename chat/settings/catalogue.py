@@ -41,7 +41,7 @@ class ModelEntry(Section):
     name: str  # shown to people
     description: str = ""  # one sentence, shown beside the name
     licence: str  # SPDX identifier or the licence's name
-    checkpoint: str  # folder with config.json and safetensors; else a name on the hub
+    checkpoint: str  # folder with config.json and safetensors, GGUF file, or name on the hub
     revision: str | None = None  # branch, tag or commit on the hub; None: its main branch
     dht_prefix: Annotated[str, Field(pattern=r"^[^. ]+$")] | None = None  # None: from the name
     context: int = Field(ge=16)  # tokens a chat may hold, prompt and replies together
@@ -51,7 +51,7 @@ class ModelEntry(Section):
 
     @property
     def checkpoint_path(self) -> Path | str:
-        """The folder when there is one, relative to the project; else the name as it is."""
+        """The folder or file when there is one, relative to the project; else the name as it is."""
         return _folder_or_name(self.checkpoint)
 
     @property
@@ -61,8 +61,9 @@ class ModelEntry(Section):
 
 
 def _folder_or_name(text: str) -> Path | str:
-    folder = PROJECT / Path(text).expanduser()
-    return folder if folder.is_dir() or text[:1] in "./~" else text
+    path = PROJECT / Path(text).expanduser()
+    is_file = path.suffix == ".gguf" and ":" not in text
+    return path if path.is_dir() or is_file or text[:1] in "./~" else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from chat.places import on_a_space
 from chat.settings.mistakes import fields_of, nearest, sentence
 from chat.settings.origin import Layer, read_toml, shown
 from chat.settings.schema import PROJECT, Settings
@@ -94,7 +95,7 @@ def _check_together(settings: Settings) -> None:
 def _default_file(environ: Mapping[str, str]) -> Path:
     if named := environ.get(CONFIG_VARIABLE):
         return PROJECT / Path(named).expanduser()
-    return SPACE_FILE if environ.get("SPACE_ID") else DEFAULT_FILE
+    return SPACE_FILE if on_a_space(environ) else DEFAULT_FILE
 
 
 def variables() -> dict[str, tuple[str, str]]:

@@ -1,8 +1,8 @@
 """Model families: which architectures can be cut into blocks, and where their parts live.
 
 A family whose attention goes through transformers' ``AttentionInterface`` needs one entry here
-and nothing else: nodes run its own decoder layers (DESIGN, decision 1). The others name an
-adapter of :mod:`farmesh.node.runners`. docs/families.md shows how to add one.
+and nothing else: nodes run its own decoder layers. The others name a runner of
+:mod:`farmesh.node.runners`. docs/families.md shows how to add one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Family:
     final_norm: str = "model.norm"
     rotary: str | None = "model.rotary_emb"  # None: positions enter otherwise
     lm_head: str = "lm_head"
-    adapter: str = "interface"  # of farmesh.node.adapters
+    runner: str = "interface"  # of farmesh.node.runners
     dht_prefix: Callable[[str], str] = lambda name: name
     kv_shape: Callable[[PreTrainedConfig], KVShape] = lambda config: _grouped_heads(config)
     # From a block's tensors as stored to those of transformers' module, both without the prefix.
@@ -156,7 +156,7 @@ _FAMILIES: dict[str, Family] = {
             embeddings="transformer.word_embeddings",
             final_norm="transformer.ln_f",
             rotary="transformer.rotary_emb",
-            adapter="falcon",
+            runner="falcon",
             dht_prefix=_last_part,
             kv_shape=_falcon_heads,
         ),
@@ -167,7 +167,7 @@ _FAMILIES: dict[str, Family] = {
             final_norm="transformer.ln_f",
             embeddings_norm="transformer.word_embeddings_layernorm",
             rotary=None,
-            adapter="bloom",
+            runner="bloom",
             dht_prefix=_bloom_prefix,
             kv_shape=_all_heads,
         ),

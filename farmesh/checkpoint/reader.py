@@ -1,37 +1,36 @@
-"""A checkpoint: its config, and single tensors read out of its safetensors files.
+"""A checkpoint: its config, and single tensors read out of its files.
 
-A folder, or a repository of the Hugging Face hub, of which only the files are fetched that hold
-the tensors asked for (:mod:`farmesh.hub.source`).
+A folder, a GGUF file, or either of them on the Hugging Face hub, of which only the files are
+fetched that hold the tensors asked for (:mod:`farmesh.hub`). What the files are like is
+:class:`TensorStore`'s affair.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 
-from farmesh.checkpoint.families import Family, family_of
+from farmesh.checkpoint.families import Family
+from farmesh.checkpoint.gguf import open_gguf_store
+from farmesh.checkpoint.safetensors import open_safetensors
+from farmesh.checkpoint.store import TensorStore
 from farmesh.core import Span
 from farmesh.errors import CheckpointError
+from farmesh.hub.gguf_names import model_name
 from farmesh.hub.progress import Progress
 from farmesh.hub.source import open_source
 
-_INDEX = "model.safetensors.index.json"
-_WHOLE = "model.safetensors"
-_UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt")
-
 
 class Checkpoint:
-    """``config.json`` and safetensors weights, in a folder or on the hub.
+    """Configuration and weights, in a folder, in a GGUF file or on the hub.
 
     Raises:
-        CheckpointError: it is nowhere, or holds no config or no safetensors; the subclasses tell
-            what the hub had to say.
+        CheckpointError: it is nowhere, or holds no config or no weights; the subclasses tell what
+            the hub had to say.
         UnsupportedModel: the architecture has no block support.
     """
 
@@ -44,21 +43,27 @@ class Checkpoint:
         token: str | None = None,
     ) -> None:
         self._source = open_source(name, revision=revision, cache_dir=cache_dir, token=token)
-        self.path = self._source.folder
-        try:
-            # Before transformers, which has no word for what works here on types it does not know.
-            self.family: Family = family_of(json.loads((self.path / "config.json").read_text()))
-            self.config: PreTrainedConfig = AutoConfig.from_pretrained(self.path)
-        except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{self.path}/config.json cannot be used: {error}") from error
-        check_safe(self._source.files, self._source.name)
+        # The folder, or the file that is the model.
+        self.path = self._source.folder / (self._source.gguf or "")
+        open_store = open_gguf_store if self._source.gguf else open_safetensors
+        self._store: TensorStore = open_store(self._source)
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.name} {self.config.model_type} {self.num_blocks} blocks>"
 
     @property
+    def family(self) -> Family:
+        return self._store.family
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        return self._store.config
+
+    @property
     def name(self) -> str:
-        """The repository on the hub, or the folder's name."""
+        """The repository on the hub, or the folder's name; a GGUF file's wherever it lies."""
+        if self._source.gguf:
+            return model_name(self._source.gguf)
         return self._source.repository or self.path.resolve().name
 
     @property
@@ -86,70 +91,21 @@ class Checkpoint:
 
     @cached_property
     def eos_token_ids(self) -> frozenset[int]:
-        """Tokens that end a reply, from generation_config.json or else config.json."""
-        for name in ("generation_config.json", "config.json"):
-            if name in self._source.files:
-                self._source.fetch([name])
-                ids = json.loads((self.path / name).read_text("utf-8")).get("eos_token_id")
-                if ids is not None:
-                    return frozenset(ids if isinstance(ids, list) else [ids])
-        return frozenset()
-
-    # --- which file holds what ------------------------------------------------------------------
-
-    @cached_property
-    def _files(self) -> dict[str, str]:
-        """The file of every tensor, by the tensor's name in the whole model."""
-        files = self._find_files()
-        root = f"{self.family.blocks.split('.')[0]}."
-        self._rootless = not any(name.startswith(root) for name in files)
-        # Some checkpoints were saved from the model's trunk alone.
-        return {root + name: file for name, file in files.items()} if self._rootless else files
-
-    def _find_files(self) -> dict[str, str]:
-        if _INDEX in self._source.files:
-            return self._read_index()
-        weights = weight_files(self._source.files)
-        self._source.fetch(weights)
-        files: dict[str, str] = {}
-        for name in weights:
-            try:
-                with safe_open(self.path / name, framework="pt") as shard:
-                    files.update(dict.fromkeys(shard.keys(), name))
-            except (SafetensorError, OSError) as error:
-                raise CheckpointError(
-                    f"{self.path / name} is not a readable safetensors file."
-                ) from error
-        return files
-
-    def _read_index(self) -> dict[str, str]:
-        self._source.fetch([_INDEX])
-        try:
-            names: dict[str, str] = json.loads((self.path / _INDEX).read_text("utf-8"))[
-                "weight_map"
-            ]
-            return {tensor: PurePosixPath(name).name for tensor, name in names.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{self.path / _INDEX} is not a safetensors index.") from error
+        """Tokens that end a reply."""
+        return self._store.eos_token_ids()
 
     def fetch(self, prefixes: Iterable[str], progress: Progress | None = None) -> None:
         """Make the files present that hold the tensors under these prefixes, and no others.
 
         Raises: CheckpointError.
         """
-        if _INDEX not in self._source.files:  # no index: which tensors are where, the files say
-            self._source.fetch(weight_files(self._source.files), progress)
-        names = (name for prefix in prefixes for name in self.names(prefix))
-        self._source.fetch([self._files[name] for name in names], progress)
+        self._store.fetch(prefixes, progress)
 
     def has(self, name: str) -> bool:
-        return name in self._files
-
-    def _stored_name(self, name: str) -> str:
-        return name.partition(".")[2] if self._rootless else name
+        return name in self._store.names
 
     def names(self, prefix: str) -> list[str]:
-        return [name for name in self._files if name.startswith(prefix)]
+        return [name for name in self._store.names if name.startswith(prefix)]
 
     def read(self, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.Tensor]:
         """Tensors by name; floating-point ones cast to ``dtype``.
@@ -157,29 +113,13 @@ class Checkpoint:
         Raises:
             CheckpointError: a tensor or its file is missing or unreadable.
         """
-        by_file: dict[str, list[str]] = {}
-        for name in names:
-            if name not in self._files:
-                raise CheckpointError(f"{self.path} lacks the tensor {name}.")
-            by_file.setdefault(self._files[name], []).append(name)
-        self._source.fetch(by_file)
-        tensors: dict[str, torch.Tensor] = {}
-        for file, wanted in by_file.items():
-            path = self.path / file
-            try:
-                with safe_open(path, framework="pt") as shard:
-                    for name in wanted:
-                        tensor = shard.get_tensor(self._stored_name(name))
-                        tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-            except (SafetensorError, OSError) as error:
-                raise CheckpointError(f"{path} cannot be read: {error}") from error
-        return tensors
+        return self._store.read(names, dtype)
 
     def load_module(self, module: torch.nn.Module, prefix: str, dtype: torch.dtype) -> None:
         """Fill a module made on the meta device with the tensors under ``prefix``.
 
         Raises:
-            CheckpointError: a tensor is missing or has another shape than config.json says.
+            CheckpointError: a tensor is missing or has another shape than the configuration says.
         """
         stored = self.read(self.names(prefix), dtype)
         tensors = {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
@@ -191,7 +131,7 @@ class Checkpoint:
             if tensors[name].shape != wanted.shape:
                 raise CheckpointError(
                     f"{self.path}: {prefix}{name} has shape {tuple(tensors[name].shape)}, "
-                    f"config.json says {tuple(wanted.shape)}."
+                    f"its configuration says {tuple(wanted.shape)}."
                 )
         known = dict(module.named_parameters())
         module.load_state_dict(
@@ -207,23 +147,3 @@ class Checkpoint:
                 f"{self.name} has {self.num_blocks} blocks (0:{self.num_blocks}); "
                 f"it cannot serve {span}."
             )
-
-
-def weight_files(files: Iterable[str]) -> list[str]:
-    """The safetensors files of a checkpoint without an index: the one of the usual name, or all."""
-    found = sorted(name for name in files if name.endswith(".safetensors") and "/" not in name)
-    return [_WHOLE] if _WHOLE in found else found
-
-
-def check_safe(files: Iterable[str], name: str) -> None:
-    """Raises: CheckpointError when there are no safetensors; weights as pickles are refused."""
-    top = [file for file in files if "/" not in file]
-    if any(file.endswith((".safetensors", _INDEX)) for file in top):
-        return
-    hint = (
-        " It has weights in a pickle format, which can run code when loaded and is refused; "
-        "convert them with save_pretrained of transformers."
-        if any(file.endswith(_UNSAFE_WEIGHTS) for file in top)
-        else ""
-    )
-    raise CheckpointError(f"{name} has no *.safetensors files.{hint}")

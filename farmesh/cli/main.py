@@ -267,7 +267,8 @@ def _add_status(commands: Any) -> None:
     model.add_argument(
         "--checkpoint",
         metavar="NAME",
-        help="folder of the model, or its name on the hub; only its config.json is read",
+        help="folder or GGUF file of the model, or its name on the hub; only what describes it is "
+        "read",
     )
     _add_hub(model)
     _add_prefix(model)
@@ -339,9 +340,9 @@ def _add_checkpoint(parser: Any) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="folder with config.json and *.safetensors, e.g. models/guide, or a name on the "
-        "Hugging Face hub, owner/model; of that only the files needed are fetched (HF_TOKEN for "
-        "private ones)",
+        help="folder with config.json and *.safetensors, e.g. models/guide; a GGUF file; or a name "
+        "on the Hugging Face hub, owner/model or owner/model:file.gguf, of which only the files "
+        "needed are fetched (HF_TOKEN for private ones)",
     )
     _add_hub(parser)
 
@@ -474,7 +475,7 @@ def _bootstrap(arguments: argparse.Namespace) -> Running:
         initial_peers=tuple(arguments.peers),
         relay=arguments.relay,
     )
-    from farmesh.network.peer import Bootstrap
+    from farmesh.network.bootstrap import Bootstrap
 
     async def run() -> int:
         async with Bootstrap(config) as peer:
@@ -618,12 +619,13 @@ def _model_to_look_up(arguments: argparse.Namespace) -> tuple[str, int]:
 async def _look_up(peers: tuple[str, ...], prefix: str, num_blocks: int) -> Seen:
     from farmesh.network.addresses import peer_id_of
     from farmesh.network.directory import DHTDirectory
+    from farmesh.network.joining import joined
     from farmesh.network.libp2p import LibP2PTransport
-    from farmesh.network.peer import Peer, Probe
+    from farmesh.network.options import PeerOptions
+    from farmesh.network.probing import Probe
 
-    async with Peer(
-        initial_peers=peers, client_mode=True, join_timeout=_STATUS_JOIN_SECONDS
-    ) as peer:
+    options = PeerOptions(initial_peers=peers, client_mode=True, join_timeout=_STATUS_JOIN_SECONDS)
+    async with joined(options) as peer:
         nodes = await DHTDirectory(peer.dht).lookup(prefix, num_blocks)
         transport = LibP2PTransport(peer)
         probes: dict[PeerId, Probe] = {}
@@ -680,7 +682,7 @@ def _milliseconds(rtt: float | None) -> str:
 
 
 def _row(snapshot: SwarmSnapshot, node: NodeInfo) -> tuple[str, ...]:
-    left = node.cached_tokens_left
+    left = node.context_tokens_left
     return (
         f"{node.public_name or 'unnamed'} …{node.peer_id[-6:]}",
         str(node.span),
@@ -753,6 +755,7 @@ def _generate(arguments: argparse.Namespace) -> Running:
         seed=arguments.seed,
         stop=tuple(arguments.stop),
     )
+    from farmesh.checkpoint.tokenizer import load_tokenizer
     from farmesh.client.client import FarMeshClient
     from farmesh.hub.progress import FetchBar
     from farmesh.text import TextStream
@@ -767,7 +770,12 @@ def _generate(arguments: argparse.Namespace) -> Running:
     )
 
     async def run() -> int:
-        tokenizer = await asyncio.to_thread(_tokenizer, config)
+        tokenizer = await asyncio.to_thread(
+            load_tokenizer,
+            config.checkpoint,
+            revision=config.revision,
+            cache_dir=config.cache_dir,
+        )
         token_ids = _prompt_ids(tokenizer, arguments)
         text = TextStream(tokenizer, sampling.stop)
         found = await asyncio.to_thread(FarMeshClient, config, progress=FetchBar())
@@ -779,20 +787,6 @@ def _generate(arguments: argparse.Namespace) -> Running:
         return 0
 
     return run()
-
-
-def _tokenizer(config: ClientConfig) -> Any:
-    from transformers import AutoTokenizer
-
-    from farmesh.hub.source import fetch_tokenizer
-
-    folder = fetch_tokenizer(
-        config.checkpoint, revision=config.revision, cache_dir=config.cache_dir
-    )
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{config.checkpoint} has no usable tokenizer: {error}") from error
 
 
 def _prompt_ids(tokenizer: Any, arguments: argparse.Namespace) -> list[int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from farmesh.client.sampling import SamplingRow, choose_tokens, token_logprobs
 from farmesh.client.stem import Stem
 from farmesh.events import TokenLogprobs
 
-_INLINE_SECONDS = 0.002
+INLINE_SECONDS = 0.002  # shorter batches are no work for a thread
 _SMOOTHING = 0.2  # weight of the newest observation
 
 
@@ -41,12 +41,24 @@ class HeadBatcher:
     been short run on the event loop itself: two wake-ups of a thread would take as long.
     """
 
-    def __init__(self, stem: Stem, executor: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        stem: Stem,
+        executor: Executor,
+        clock: Callable[[], float],
+        inline_seconds: float,
+    ) -> None:
         self._stem = stem
         self._executor = executor
+        self._clock = clock
+        self._inline_seconds = inline_seconds
         self._waiting: list[_Request] = []
         self._running: asyncio.Task[None] | None = None
         self._seconds = math.inf  # that a row takes, smoothed
+
+    def __repr__(self) -> str:
+        state = "IDLE" if self._running is None else "RUNNING"
+        return f"<HeadBatcher {state} {len(self._waiting)} waiting>"
 
     async def next_token(self, hidden_states: torch.Tensor, row: SamplingRow) -> NextToken:
         """The next token for the last position's ``[hidden]``."""
@@ -61,12 +73,12 @@ class HeadBatcher:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                started = time.perf_counter()
-                if self._seconds * len(batch) < _INLINE_SECONDS:
+                started = self._clock()
+                if self._seconds * len(batch) < self._inline_seconds:
                     outcomes = self._outcomes(batch)
                 else:
                     outcomes = await loop.run_in_executor(self._executor, self._outcomes, batch)
-                self._observe((time.perf_counter() - started) / len(batch))
+                self._observe((self._clock() - started) / len(batch))
                 for request, outcome in zip(batch, outcomes, strict=True):
                     if request.result.done():
                         continue

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 
 import torch
 
@@ -42,15 +42,18 @@ class HopLink:
         extensions: frozenset[str],
         prefix: str,
         max_length: int,
+        *,
         adapter: str | None = None,
+        clock: Callable[[], float],
     ) -> None:
         self.hop = hop
         self.extensions = extensions
         self.session_id = uuid.uuid4().hex
         self.position = 0
         self.reach = 0  # tokens that the hop may hold: more than ``position`` until it is rewound
-        self.last_heard = time.monotonic()
+        self.last_heard = clock()
         self.failure: HopLost | None = None
+        self._clock = clock
         self._prefix = prefix
         self._adapter = adapter  # that the node applies to this session
         self.max_length = max_length  # tokens; lowered to the node's limit when it names one
@@ -185,7 +188,7 @@ class HopLink:
         try:
             while True:
                 reply = await stream.receive()
-                self.last_heard = time.monotonic()
+                self.last_heard = self._clock()
                 step_id = reply.step_id or (self._unnamed.popleft() if self._unnamed else "")
                 future = self._expected.pop(step_id, None)
                 if future is not None and not future.done():

@@ -7,24 +7,35 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub import constants, errors, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.file_download import (
+    _cache_commit_hash_for_specific_revision as note_commit,
+)
 from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    WeakFileLock,
+    build_hf_headers,
+    get_session,
+    hf_raise_for_status,
+)
 
 from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound, HubUnreachable
-from farmesh.hub.files import files_in
+from farmesh.hub.files import files_in, first_shard, read_part
+from farmesh.hub.gguf_names import SUFFIX, models_among
 from farmesh.hub.progress import Progress, meter
 
 logger = logging.getLogger(__name__)
 
 REPOSITORY_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # owner/name, or an old name alone
+_LARGE = (".safetensors", SUFFIX)  # files whose transfer is taken up where it ended
 _TRIES = 3  # of one file whose connection breaks before anything came
 _PAUSE_SECONDS = 1.0  # between those tries
+_PART, _NOTHING_THERE = 206, 416  # HTTP: a part as asked for; it would begin behind the end
 _LIST_SECONDS = 20.0  # for the list of a repository's files
 _HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__bases__[0]  # of whichever httpx the hub uses
 
@@ -46,9 +57,18 @@ class Repository:
         self._token = token
         self._cache_dir = cache_dir
         self._where = f"{name} (revision {revision})" if revision else name
+        self.gguf = first_shard(anchor)
+        if self.gguf is not None:  # such a file may be as large as a model
+            self._commit, self._sizes = self._find(self.gguf, revision)
+            self.folder = self._cache / "snapshots" / self._commit
+            return
         # A file fetched by the branch's name tells its commit, and leaves a note of it in the cache
         # for the day without a network; all others are then fetched by commit.
-        first = self._download(anchor, revision or constants.DEFAULT_REVISION, None)
+        try:
+            first = self._download(anchor, revision or constants.DEFAULT_REVISION, None)
+        except CheckpointNotFound as error:
+            self._name_gguf_models(error, revision)
+            raise
         self.folder = first.parent
         self._commit = self.folder.name
         self._sizes = self._list()
@@ -75,29 +95,86 @@ class Repository:
             done += self._sizes.get(name, 0)
             report(0, done)
 
+    def _name_gguf_models(self, error: CheckpointNotFound, revision: str | None) -> None:
+        """Raises: CheckpointNotFound, when the repository has other files than were looked for."""
+        if isinstance(error.__cause__, errors.RemoteEntryNotFoundError):
+            _, sizes = self._ask(revision)
+            if models := models_among(sizes):
+                raise CheckpointNotFound(
+                    f"{self._where} holds GGUF models, so name one of them, as in "
+                    f"{self.name}:{models[0]}."
+                ) from error
+
+    def size(self, name: str) -> int | None:
+        return self._sizes.get(name) or None
+
+    def read(self, name: str, start: int, count: int) -> bytes:
+        if self._is_cached(name):
+            return read_part(self.folder / name, start, count)
+        url = huggingface_hub.hf_hub_url(self.name, name, revision=self._commit)
+        headers = build_hf_headers(token=self._token) | {
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={start}-{start + count - 1}",
+        }
+        with self._typed_errors(name):
+            return _get_range(url, headers, start, count)
+
+    @property
+    def _cache(self) -> Path:
+        """Where the library keeps this repository."""
+        folder = repo_folder_name(repo_id=self.name, repo_type="model")
+        return Path(self._cache_dir or constants.HF_HUB_CACHE) / folder
+
     def _is_cached(self, name: str) -> bool:
+        return self._cached(name, self._commit) is not None
+
+    def _cached(self, name: str, revision: str | None) -> Path | None:
         found = try_to_load_from_cache(
-            self.name, name, cache_dir=self._cache_dir, revision=self._commit
+            self.name, name, cache_dir=self._cache_dir, revision=revision
         )
-        return isinstance(found, str)
+        return Path(found) if isinstance(found, str) else None
+
+    def _find(self, file: str, revision: str | None) -> tuple[str, dict[str, int]]:
+        """The commit that the revision has now, and its files; without a network, as kept."""
+        try:
+            with self._typed_errors(file):
+                commit, sizes = self._ask(revision)
+        except HubUnreachable:
+            cached = self._cached(file, revision)
+            if cached is None:
+                raise
+            folder = cached.parents[file.count("/")]
+            return folder.name, {name: (folder / name).stat().st_size for name in files_in(folder)}
+        if file not in sizes or not commit.isalnum():
+            known = [name for name in sizes if name.endswith(SUFFIX)]
+            hint = f" It has {', '.join(known[:20])}." if known else ""
+            raise CheckpointNotFound(f"{self._where} has no file {file} on the hub.{hint}")
+        with contextlib.suppress(OSError):  # a cache that is only read
+            note_commit(str(self._cache), revision or constants.DEFAULT_REVISION, commit)
+        return commit, sizes
 
     def _list(self) -> dict[str, int]:
         """All files with their sizes; without a network those that are cached."""
-        api = huggingface_hub.HfApi(token=self._token)
         try:
-            info = api.model_info(
-                self.name, revision=self._commit, files_metadata=True, timeout=_LIST_SECONDS
-            )
+            return self._ask(self._commit)[1]
         except (_HTTP_ERROR, ConnectionError) as error:  # config.json came, so the name is right
             logger.info("the list of files of %s cannot be had: %s", self.name, error)
             return {name: (self.folder / name).stat().st_size for name in files_in(self.folder)}
-        return {file.rfilename: file.size or 0 for file in info.siblings or ()}
+
+    def _ask(self, revision: str | None) -> tuple[str, dict[str, int]]:
+        """The commit of a revision, and its files with their sizes."""
+        info = huggingface_hub.HfApi(token=self._token).model_info(
+            self.name, revision=revision, files_metadata=True, timeout=_LIST_SECONDS
+        )
+        return info.sha or "", {file.rfilename: file.size or 0 for file in info.siblings or ()}
 
     def _download(self, name: str, revision: str, report: Callable[[int], None] | None) -> Path:
-        for tries_left in reversed(range(_TRIES)):
+        tries_left = _TRIES
+        while True:
+            tries_left -= 1
             try:
                 with self._typed_errors(name):
-                    if name.endswith(".safetensors"):
+                    if name.endswith(_LARGE):
                         self._bring(name, revision, meter(report))
                     return Path(
                         hf_hub_download(
@@ -115,7 +192,6 @@ class Repository:
                     raise
                 logger.info("%s Trying again.", error)
                 time.sleep(_PAUSE_SECONDS)
-        raise AssertionError("unreachable")
 
     def _bring(self, name: str, revision: str, meter: type[Any]) -> None:
         """Leave a large file's content in the cache, where ``hf_hub_download`` then finds it.
@@ -134,10 +210,9 @@ class Repository:
             return
         if not etag.isalnum():  # it becomes a file's name, so it must not be a path
             return
-        cache = Path(self._cache_dir or constants.HF_HUB_CACHE)
-        folder = repo_folder_name(repo_id=self.name, repo_type="model")
-        blob = cache / folder / "blobs" / etag
-        lock = cache / ".locks" / folder / f"{etag}.lock"
+        cache = self._cache
+        blob = cache / "blobs" / etag
+        lock = cache.parent / ".locks" / cache.name / f"{etag}.lock"
         for parent in (blob.parent, lock.parent):
             parent.mkdir(parents=True, exist_ok=True)
         with WeakFileLock(lock):  # the library's own
@@ -241,3 +316,19 @@ def _complete(
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _get_range(url: str, headers: Mapping[str, str], start: int, count: int) -> bytes:
+    """A part of a file, also of a server that begins at its begin or sends more."""
+    data = bytearray()
+    with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
+        if response.status_code == _NOTHING_THERE:
+            return b""
+        hf_raise_for_status(response)
+        skipped = 0 if response.status_code == _PART else start
+        for piece in response.iter_bytes():
+            data += piece[skipped:]
+            skipped = max(0, skipped - len(piece))
+            if len(data) >= count:
+                break
+    return bytes(data[:count])

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
-from hivemind.dht.protocol import DHTProtocol
-from hivemind.dht.storage import DictionaryDHTValue
 from hivemind.dht.validation import DHTRecord, RecordValidatorBase
-from hivemind.utils import MSGPackSerializer, get_dht_time
+from hivemind.utils import get_dht_time
 
-from farmesh.network.records import MAX_PEERS
+from farmesh.errors import ProtocolError
+from farmesh.hivemind import unpack
 
 _MAX_RECORD_BYTES = 16 * 2**10
 _MAX_SUBKEY_BYTES = 512
@@ -37,33 +34,14 @@ class BoundedRecords(RecordValidatorBase):
             and (_readable if len(record.value) <= _KEPT_BYTES else _is_readable)(record.value)
         )
 
-    def protect(self, protocol: DHTProtocol) -> None:
-        """Where hivemind would refuse a block's records for one bad entry, drop that entry."""
-        protocol._validate_dictionary = self.keep_valid
-
-    def keep_valid(self, key: bytes, dictionary: DictionaryDHTValue) -> bool:
-        """Leave only valid entries in what another peer sent; there may be none."""
-        valid = [
-            (subkey, *entry)
-            for subkey, entry in islice(dictionary.data.items(), MAX_PEERS)
-            if isinstance(subkey, str)
-            and self.validate(DHTRecord(key, MSGPackSerializer.dumps(subkey), *entry))
-        ]
-        dictionary.clear()
-        dictionary.maxsize, dictionary.latest_expiration_time = math.inf, -math.inf
-        with dictionary.freeze():
-            for subkey, value, expires in valid:
-                dictionary.store(subkey, value, expires)
-        return True
-
 
 _UNREADABLE = object()
 
 
 def _unpacked(data: bytes) -> Any:
     try:
-        return MSGPackSerializer.loads(data)
-    except Exception:  # noqa: BLE001 - msgpack and its extension hooks raise many types
+        return unpack(data)
+    except ProtocolError:
         return _UNREADABLE
 
 

@@ -42,6 +42,10 @@ def quiet(
     return guarded
 
 
+class MethodUnknown(PeerUnreachable):
+    """The peer answered, but does not have this method."""
+
+
 @contextlib.contextmanager
 def peer_errors() -> Iterator[None]:
     """Translate the daemon's errors into the engine's."""
@@ -52,7 +56,8 @@ def peer_errors() -> Iterator[None]:
     except P2PHandlerError as error:
         raise RemoteError(*parse_error(str(error))) from error
     except (P2PDaemonError, *BROKEN) as error:
-        raise PeerUnreachable(_short(error)) from error
+        unknown = "not supported" in str(error)  # libp2p's words; the daemon sends no code
+        raise (MethodUnknown if unknown else PeerUnreachable)(_short(error)) from error
 
 
 def _short(error: Exception) -> str:

@@ -23,11 +23,9 @@ from farmesh.wire.messages import (
 )
 
 _HEADER = 9  # marker (MESSAGE or ERROR) and length
-_CLOSE_SECONDS = 2.0  # for a peer to end its side of a stream that we closed
-BROKEN = (ConnectionError, asyncio.IncompleteReadError, BrokenPipeError, OSError)
-
-
-# --- Frames -----------------------------------------------------------------------------------
+_CLOSE_SECONDS = 2.0  # for a node to end its side of a stream that we closed
+_END_SECONDS = 0.5  # for a client that said goodbye to end its side
+BROKEN = (OSError, asyncio.IncompleteReadError)
 
 
 class Frames(Protocol):
@@ -123,21 +121,39 @@ class LibP2PPeerStream:
 
     def __init__(self, peer_id: PeerId, frames: Frames, max_elements: int) -> None:
         self.peer_id = peer_id
-        self.frames = frames
+        self._frames = frames
         self._max_elements = max_elements
+        self._leaving = False  # said goodbye, and has an end mark to write
+
+    def __repr__(self) -> str:
+        return f"<LibP2PPeerStream {'LEAVING' if self._leaving else 'OPEN'} {self.peer_id}>"
 
     async def receive(self) -> Step | None:
-        kind, payload = await self.frames.read()
+        kind, payload = await self._frames.read()
         if kind == ERROR:  # end of requests without the empty message
             return None
         request = parse_message(runtime_pb2.ExpertRequest, payload)
-        return decode_step(request, max_elements=self._max_elements)
+        step = decode_step(request, max_elements=self._max_elements)
+        self._leaving = step is None
+        return step
 
     async def send(self, reply: StepReply) -> None:
-        await self.frames.write(MESSAGE, encode_reply(reply).SerializeToString())
+        await self._frames.write(MESSAGE, encode_reply(reply).SerializeToString())
 
     async def send_error(self, text: str) -> None:
-        await self.frames.write(ERROR, p2pd_pb2.RPCError(message=text).SerializeToString())
+        await self._frames.write(ERROR, p2pd_pb2.RPCError(message=text).SerializeToString())
+
+    async def close(self) -> None:
+        """End the stream, but not before the end mark of a client that said goodbye has come.
+
+        Upstream's client writes that mark after the empty message; on a stream that is closed by
+        then its ``close()`` fails, and can hang for ever when it is garbage.
+        """
+        if self._leaving:
+            with contextlib.suppress(StreamBroken, ProtocolError, TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await self._frames.read()
+        self._frames.end()
 
 
 def parse_message(message_type: Any, payload: bytes) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 from farmesh.core import NodeInfo, PeerId
 from farmesh.errors import PeerUnreachable, RemoteError, StreamBroken, SwarmUnreachable
 from farmesh.network.failures import public_error
-from farmesh.network.transport import Direct, Network, NodeHandler, NodeStream
+from farmesh.network.transport import Network, NodeHandler, NodeStream, Whereabouts
 from farmesh.wire.failures import CODE_INVALID, parse_error
 from farmesh.wire.messages import Step, StepReply
 
@@ -64,7 +64,9 @@ class InProcessSwarm:
             self._dead.discard(peer_id)
             try:
                 yield Network(
-                    _Transport(self, peer_id), _Directory(self), Direct((f"/inprocess/{peer_id}",))
+                    _Transport(self, peer_id),
+                    _Directory(self),
+                    Whereabouts((f"/inprocess/{peer_id}",)),
                 )
             finally:
                 self.kill(peer_id)

@@ -13,6 +13,7 @@ from hivemind.p2p import P2P, P2PContext, P2PDaemonError, P2PHandlerError, PeerI
 from hivemind.proto import dht_pb2
 
 from farmesh.errors import ProtocolError, RemoteError
+from farmesh.hivemind import open_daemon
 from farmesh.wire.failures import CODE_BUSY
 
 RPC_CHECK = "ReachabilityProtocol.rpc_check"
@@ -52,14 +53,12 @@ class ReachabilityCheck:
             return dht_pb2.PingResponse(available=await self._can_be_dialled(peer_id))
 
     async def _can_be_dialled(self, peer_id: PeerID) -> bool:
-        daemon = await P2P.create(
+        daemon = await open_daemon(
             initial_peers=list(self._way_in()),
             dht_mode="client",
             no_listen=True,
             use_relay=False,
             auto_nat=False,
-            nat_port_map=False,
-            check_if_identity_free=False,
         )
         try:
             async with asyncio.timeout(_DIAL_SECONDS):

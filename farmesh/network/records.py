@@ -12,13 +12,13 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from farmesh.core import NodeInfo, NodeState, PeerId, Span
+from farmesh.hivemind import MAX_ENTRIES
 
 logger = logging.getLogger(__name__)
 
 MAX_BLOCKS = 4096  # of one model; bounds what a lookup asks for
 _MAX_NAME = 128  # characters of any text in a record
 _MAX_ITEMS = 64  # of any list or map in a record
-MAX_PEERS = 4096  # read per block
 
 
 def _no_integer(value: Any) -> Any:
@@ -198,6 +198,6 @@ def entries_of(found: Any) -> dict[PeerId, Entry]:
         return {}
     return {
         peer_id: Entry(entry.value, float(entry.expiration_time))
-        for peer_id, entry in islice(found.value.items(), MAX_PEERS)
+        for peer_id, entry in islice(found.value.items(), MAX_ENTRIES)
         if isinstance(peer_id, str) and len(peer_id) <= _MAX_NAME
     }

@@ -12,12 +12,15 @@ the side that opens them, in rising order; the first frame of a number opens it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections import deque
 from collections.abc import Callable
 
 from farmesh.errors import ProtocolError, StreamBroken
 from farmesh.wire.messages import MAX_STREAM_BYTES
+
+logger = logging.getLogger(__name__)
 
 MESSAGE, ERROR, PART, END, ABORT = range(5)  # PART: more of the same message follows
 
@@ -317,3 +320,11 @@ class SharedConnection:
             self.close()
         else:
             self._flush()
+
+
+async def run_connection(connection: SharedConnection) -> None:
+    """Read a connection until it ends, or until its other side breaks the format."""
+    try:
+        await connection.run()
+    except ProtocolError as error:
+        logger.info("a shared connection was closed: %s", error)

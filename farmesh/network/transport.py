@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -126,23 +126,32 @@ class Directory(Protocol):
         """List the model for dashboards; a private prefix (leading ``_``) is not listed."""
 
 
-class Whereabouts(Protocol):
-    """Where others reach this peer, and how."""
-
-    addresses: tuple[str, ...]
-    lost: asyncio.Event  # set when the peer broke for good
-    relayed: asyncio.Event  # set while others get here through a relay
-    cut_off: asyncio.Event  # set when no relay takes this peer in any more
-
-
 @dataclass(slots=True)
-class Direct:
-    """The whereabouts of a peer that is reached directly."""
+class Whereabouts:
+    """Where others reach this peer, and how; as it is now."""
 
     addresses: tuple[str, ...] = ()
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-    relayed: asyncio.Event = field(default_factory=asyncio.Event)
-    cut_off: asyncio.Event = field(default_factory=asyncio.Event)
+    lost: asyncio.Event = field(default_factory=asyncio.Event)  # the peer broke for good
+    relayed: asyncio.Event = field(default_factory=asyncio.Event)  # others come through a relay
+    cut_off: asyncio.Event = field(default_factory=asyncio.Event)  # no relay takes it in any more
+
+    def __repr__(self) -> str:
+        states = {"LOST": self.lost, "CUT OFF": self.cut_off, "RELAYED": self.relayed}
+        state = next((name for name, event in states.items() if event.is_set()), "DIRECT")
+        return f"<Whereabouts {state} {self.addresses[0] if self.addresses else 'nowhere'}>"
+
+    def move(self, addresses: Iterable[str]) -> None:
+        """Others reach this peer at these addresses from now on."""
+        # Where they get in comes first: behind a router that is the way through a relay.
+        self.addresses = tuple(sorted(addresses, key=lambda address: not _is_relayed(address)))
+        if any(map(_is_relayed, self.addresses)):
+            self.relayed.set()
+        else:
+            self.relayed.clear()
+
+
+def _is_relayed(address: str) -> bool:
+    return "/p2p-circuit" in address
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,7 @@ class Network:
 
     transport: Transport
     directory: Directory
-    whereabouts: Whereabouts = field(default_factory=Direct)
+    whereabouts: Whereabouts = field(default_factory=Whereabouts)
 
 
 NetworkFactory = Callable[[], AbstractAsyncContextManager[Network]]

@@ -1,7 +1,7 @@
 """Attention of packed tokens: every session's queries over its own KV cache, in place.
 
 Registered with transformers' ``AttentionInterface``; decoder layers pass the extra keyword
-argument ``packed`` through to it (tried on transformers 5.23, see DESIGN decision 1).
+argument ``packed`` through to it (tried on transformers 5.23).
 """
 
 from __future__ import annotations

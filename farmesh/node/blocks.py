@@ -11,10 +11,10 @@ from farmesh.checkpoint.reader import Checkpoint
 from farmesh.core import Span
 from farmesh.node.attention import PackedBatch
 from farmesh.node.cache import KVCache
-from farmesh.node.lora import Adapter, LoraRows
+from farmesh.node.lora import LoraAdapter, LoraRows
 from farmesh.node.quantize import quantize_linears
 from farmesh.node.rotary import RotaryPositions
-from farmesh.node.runners import ADAPTERS
+from farmesh.node.runners import RUNNERS
 
 
 class BlockStack:
@@ -28,14 +28,14 @@ class BlockStack:
         dtype: torch.dtype,
         *,
         quantize: str = "none",
-        adapters: Sequence[Adapter] = (),
+        adapters: Sequence[LoraAdapter] = (),
     ) -> None:
         self.span = span
         self.device = device
         self.dtype = dtype
         self.hidden_size = checkpoint.hidden_size
         family, config = checkpoint.family, checkpoint.config
-        self._runner = ADAPTERS[family.adapter]
+        self._runner = RUNNERS[family.runner]
         self._quantize = quantize
         self._loras = adapters
         self._lora_rows = LoraRows()

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
-from farmesh.checkpoint.reader import Checkpoint, check_safe
+from farmesh.checkpoint.reader import Checkpoint
+from farmesh.checkpoint.safetensors import check_safe
 from farmesh.errors import CheckpointError, ConfigError
 from farmesh.hub.files import Source
 from farmesh.hub.source import adapter_name, open_source
@@ -71,7 +72,7 @@ class _Change:
 
 
 @dataclass(eq=False)
-class Adapter:
+class LoraAdapter:
     """One LoRA: where its tensors are, and which layers of which block they change."""
 
     name: str  # in the swarm
@@ -126,7 +127,7 @@ class Adapter:
 
 def open_adapters(
     checkpoint: Checkpoint, names: Sequence[str], cache_dir: Path | None = None
-) -> tuple[Adapter, ...]:
+) -> tuple[LoraAdapter, ...]:
     """Adapters by folder or name on the hub, checked against the model; weights are read later.
 
     Raises:
@@ -140,7 +141,7 @@ def open_adapters(
     return tuple(_open(checkpoint, name, cache_dir) for name in names)
 
 
-def _open(checkpoint: Checkpoint, name: str, cache_dir: Path | None) -> Adapter:
+def _open(checkpoint: Checkpoint, name: str, cache_dir: Path | None) -> LoraAdapter:
     peft = _peft()
     source = open_source(name, _CONFIG, cache_dir=cache_dir)
     check_safe(source.files, name)
@@ -159,7 +160,7 @@ def _open(checkpoint: Checkpoint, name: str, cache_dir: Path | None) -> Adapter:
         change = _Change(path, shape, layer.r["default"], float(layer.scaling["default"]))
         blocks.setdefault(f"{root}.{number}", []).append(change)
     size = (source.folder / _WEIGHTS).stat().st_size
-    return Adapter(adapter_name(name), source.folder, blocks, size // max(1, len(blocks)), root)
+    return LoraAdapter(adapter_name(name), source.folder, blocks, size // max(1, len(blocks)), root)
 
 
 def _read_config(peft: Any, source: Source) -> Any:

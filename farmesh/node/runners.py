@@ -18,7 +18,7 @@ from transformers.models.falcon.modeling_falcon import build_alibi_tensor as fal
 from farmesh.node.attention import ATTENTION_NAME, PackedBatch, packed_attention
 
 
-class Adapter(Protocol):
+class BlockRunner(Protocol):
     """Runs single layers of one family."""
 
     attention: str  # what transformers is told to build the layers with
@@ -36,7 +36,7 @@ class Adapter(Protocol):
         """``[1, tokens, hidden]`` in and out."""
 
 
-class InterfaceAdapter:
+class InterfaceRunner:
     """Families whose attention looks itself up in ``AttentionInterface``."""
 
     attention = ATTENTION_NAME
@@ -130,7 +130,7 @@ class _PackedBloomAttention(BloomAttention):
         return self.dense(output.flatten(2)) + residual, None
 
 
-class _AlibiAdapter:
+class _AlibiRunner:
     """Families whose layers pass ``alibi`` on to their attention, and nothing else of ours."""
 
     attention = "eager"
@@ -164,8 +164,8 @@ def _rotate(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
     return states * cos + torch.cat((-second, first), dim=-1) * sin
 
 
-ADAPTERS: dict[str, Adapter] = {
-    "interface": InterfaceAdapter(),
-    "falcon": _AlibiAdapter(_PackedFalconAttention),
-    "bloom": _AlibiAdapter(_PackedBloomAttention),
+RUNNERS: dict[str, BlockRunner] = {
+    "interface": InterfaceRunner(),
+    "falcon": _AlibiRunner(_PackedFalconAttention),
+    "bloom": _AlibiRunner(_PackedBloomAttention),
 }

@@ -1,7 +1,8 @@
 """The scheduler of a node: one packed forward per tick over all sessions that have work.
 
-:func:`plan_tick` decides (pure); :class:`Scheduler` owns the queue, the KV cache's pages and the
-one worker thread in which torch runs.
+:func:`plan_tick` decides what runs and :func:`choose_victim` who gives way (both pure);
+:class:`Scheduler` owns the queue, the KV cache's pages and the one worker thread in which torch
+runs.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
+import math
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 
 import torch
 
-from farmesh.core import PeerId, Span
+from farmesh.config import NodeConfig
+from farmesh.core import PeerId
 from farmesh.errors import QuotaExceeded, RemoteError
-from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
-from farmesh.node.cache import PAGE_TOKENS, Extent, KVCache, Move, OutOfPages
+from farmesh.node.cache import PAGE_TOKENS, KVCache, Move, OutOfPages
+from farmesh.node.eviction import Activity, Holding, choose_victim
+from farmesh.node.machine import Machine
+from farmesh.node.packing import Group, pack
 from farmesh.node.session import NodeSession
 from farmesh.node.threads import ThreadPlan
 from farmesh.node.tick import LIVE_SECONDS, Slice, Superseded, TickTimes, Work, plan_tick
@@ -29,7 +33,24 @@ from farmesh.wire.failures import CODE_BUSY, CODE_EVICTED, CODE_INTERNAL
 
 logger = logging.getLogger(__name__)
 
-_IDLE_SECONDS = 1.0  # ... and one that had no work for this long gives way to those that have
+
+@dataclass(eq=False, slots=True)
+class _Seat:
+    """A session that the scheduler knows, and when it ran."""
+
+    session: NodeSession
+    last_used: float
+    last_decoded: float = -math.inf  # when a one-token step of it was planned
+
+    @property
+    def pages(self) -> int:
+        return sum(row.pages for row in self.session.rows)
+
+    def holding(self, activity: Activity) -> Holding:
+        session = self.session
+        return Holding(
+            id(session), session.peer_id, self.pages, session.opened, self.last_used, activity
+        )
 
 
 class Scheduler:
@@ -39,38 +60,28 @@ class Scheduler:
         self,
         stack: BlockStack,
         cache: KVCache,
-        *,
-        max_batch_tokens: int = 512,
-        prefill_tokens_beside_decodes: int = 64,
-        max_waiting: int = 64,
-        max_waiting_per_peer: int = 32,
-        max_tokens_per_peer: int = 0,
-        threads: ThreadPlan | None = None,
+        config: NodeConfig,
+        threads: ThreadPlan,
+        machine: Machine,
     ) -> None:
         self._stack = stack
         self._cache = cache
-        self._max_batch_tokens = max_batch_tokens
-        self._prefill_tokens = prefill_tokens_beside_decodes
-        self._max_waiting = max_waiting
-        self._max_waiting_per_peer = max_waiting_per_peer
-        self._max_pages_per_peer = -(-max_tokens_per_peer // PAGE_TOKENS)  # 0: no limit
+        self._config = config
+        self._max_pages_per_peer = _pages(config.max_cache_tokens_per_peer)  # 0: no limit
         self._works: list[Work] = []
-        self._sessions: dict[int, NodeSession] = {}
+        self._seats: dict[int, _Seat] = {}  # by id(session)
         self._wakeup = asyncio.Event()
-        self._times = TickTimes()
-        self._threads = threads or ThreadPlan()
-        self._executor = ThreadPoolExecutor(1, "farmesh-blocks")
+        self._clock = machine.clock
+        self._times = TickTimes(machine.inline_seconds)
+        self._threads = threads
+        self._executor = machine.executor()
         self._task: asyncio.Task[None] | None = None
         self.tokens_computed = 0  # over all sessions, each block span once; tests count on it
         self.ticks = 0
-        self.full_at: float | None = None  # monotonic; when a work last found no room
+        self.full_at: float | None = None  # by the machine's clock; when a work found no room
 
     def __repr__(self) -> str:
         return f"<Scheduler {len(self._works)} waiting, {self.ticks} ticks, {self._cache!r}>"
-
-    @property
-    def queue_length(self) -> int:
-        return len(self._works)
 
     async def __aenter__(self) -> Scheduler:
         self._task = asyncio.create_task(self._loop(), name="farmesh-scheduler")
@@ -103,29 +114,40 @@ class Scheduler:
     # --- sessions and their pages -------------------------------------------------------------
 
     def admit(self, session: NodeSession) -> None:
-        """Make a session known, so that its pages can be evicted when others need them."""
-        self._sessions[id(session)] = session
+        """Make a session known; only such ones can run, and give way to others."""
+        self._seats[id(session)] = _Seat(session, session.opened)
 
     def forget(self, session: NodeSession) -> None:
         """Free a session's pages and drop its work."""
-        self._sessions.pop(id(session), None)
+        self._seats.pop(id(session), None)
         self.cancel(session)
-        for row in session.rows:
-            self._cache.allocator.release(row)
-        self._wakeup.set()
+        self._release(session)
 
     def rewind(self, session: NodeSession, position: int) -> None:
         """Shorten a session to its first ``position`` tokens."""
-        session.position = min(session.position, position)
+        session.rewind(position)
         for row in session.rows:
             self._cache.allocator.shrink(row, session.position)
         self._wakeup.set()
+
+    def evict(self, session: NodeSession) -> None:
+        """Give a session's pages to others; whoever works with it is told."""
+        error = RemoteError(CODE_EVICTED, "the session's cache went to somebody else")
+        for work in [work for work in self._works if work.session is session]:
+            self._finish(work, error)
+        self._release(session)
+        session.evict(error)
 
     def cancel(self, session: NodeSession) -> None:
         """Drop the session's queued work; what runs in this tick is not waited for."""
         for work in self._works:
             if work.session is session:
                 work.cancelled = True
+        self._wakeup.set()
+
+    def _release(self, session: NodeSession) -> None:
+        for row in session.rows:
+            self._cache.allocator.release(row)
         self._wakeup.set()
 
     # --- work ---------------------------------------------------------------------------------
@@ -145,17 +167,14 @@ class Scheduler:
         """
         if self._task is None or self._task.done():
             raise RemoteError(CODE_INTERNAL, "the node met an internal error")
-        starved = [work.session.peer_id for work in self._works if work.session.starved]
-        if starved.count(session.peer_id) >= self._max_waiting_per_peer:
-            sentence = "too many sessions of this peer wait for cache here; try again later"
-            raise QuotaExceeded("queue", sentence)
-        if len(starved) >= self._max_waiting:
-            raise RemoteError(CODE_BUSY, "the node's queue for cache is full; try again later")
+        if id(session) not in self._seats:  # its stream is ending
+            raise RemoteError(CODE_EVICTED, "the session was closed")
+        self._check_queue(session.peer_id)
         work = Work(
             session,
             hidden_states,
             session.position,
-            time.monotonic() + alloc_timeout,
+            self._clock() + alloc_timeout,
             asyncio.get_running_loop().create_future(),
         )
         self._works.append(work)
@@ -166,6 +185,14 @@ class Scheduler:
             work.cancelled = True
             raise
 
+    def _check_queue(self, peer: PeerId) -> None:
+        starved = [work.session.peer_id for work in self._works if work.starved]
+        if starved.count(peer) >= self._config.max_queued_sessions_per_peer:
+            sentence = "too many sessions of this peer wait for cache here; try again later"
+            raise QuotaExceeded("queue", sentence)
+        if len(starved) >= self._config.max_queued_sessions:
+            raise RemoteError(CODE_BUSY, "the node's queue for cache is full; try again later")
+
     async def _loop(self) -> None:
         while True:
             self._drop_cancelled()
@@ -173,9 +200,9 @@ class Scheduler:
             if not slices and not moves:
                 await self._sleep()
                 continue
-            groups = self._pack(slices)
+            groups = pack(slices, self._cache, self._stack.device)
             inline = self._times.is_short(slices)
-            started = time.perf_counter()
+            started = self._clock()
             try:
                 if inline:
                     outputs = self._run(moves, groups)
@@ -187,9 +214,10 @@ class Scheduler:
                     self._finish(work, error)
                 continue
             self.ticks += 1
-            self._times.observe(slices, time.perf_counter() - started)
-            for (_, _, group), output in zip(groups, outputs, strict=True):
-                self._scatter(group, output)
+            self._times.observe(slices, self._clock() - started)
+            for group, output in zip(groups, outputs, strict=True):
+                for item, part in group.parts(output):
+                    self._account(item, part)
             if inline:
                 await asyncio.sleep(0)  # answers leave, and what arrived meanwhile is read
 
@@ -205,160 +233,28 @@ class Scheduler:
         for work in [work for work in self._works if work.cancelled]:
             self._finish(work, Superseded())
 
-    def _plan(self) -> tuple[list[Slice], list[Move]]:
-        now = time.monotonic()
-        prompts = [work for work in self._works if not work.is_decode]
-        planned = plan_tick(
-            self._works,
-            max_tokens=self._max_batch_tokens,
-            prefill_tokens=self._times.prefill_beside_decodes(len(prompts), self._prefill_tokens),
-            decodes_live=bool(prompts) and self._somebody_decodes(prompts, now),
-        )
-        slices: list[Slice] = []
-        moves: list[Move] = []
-        for item in planned:
-            if item.work.result.done():  # evicted for an older one, a moment ago
-                continue
-            try:
-                self._reserve(item, moves)
-                item.work.session.starved = False
-                slices.append(item)
-            except OutOfPages:
-                item.work.session.starved = True
-                self.full_at = now
-                if now > item.work.deadline:
-                    self._finish(item.work, self._no_cache(item))
-        slices = [item for item in slices if not item.work.result.done()]
-        for item in slices:
-            if item.work.is_decode:
-                item.work.session.last_decoded = now
-        return slices, moves
+    def _run(self, moves: list[Move], groups: list[Group]) -> list[torch.Tensor]:
+        """In the worker thread: carry out copies, then the forwards."""
+        self._cache.apply(moves)
+        outputs = []
+        for group in groups:
+            _use_threads(self._threads.for_rows(group.packed.tokens))
+            outputs.append(self._stack.forward(group.hidden_states(), group.span, group.packed))
+        return outputs
 
-    def _somebody_decodes(self, prompts: Iterable[Work], now: float) -> bool:
-        """Whether a reply is being made whose next step is on its way here.
-
-        Not those whose sessions are gone, or have a new prompt of their own.
-        """
-        prefilling = {id(work.session) for work in prompts}
-        return any(
-            now - session.last_decoded < LIVE_SECONDS and id(session) not in prefilling
-            for session in self._sessions.values()
-        )
-
-    def _reserve(self, item: Slice, moves: list[Move]) -> None:
-        """Pages for one slice; idle sessions give way, oldest use first, then younger waiters,
-        then the peer that holds most.
-
-        Rows that grew before the cache ran out keep their pages (and their ``moves`` stand): the
-        next try needs them.
-
-        Raises:
-            OutOfPages: nobody is left who should give way.
-        """
-        session = item.work.session
-        while self._over_quota(item):
-            mine = session.peer_id
-            if not (self._evict_idle(session, mine) or self._evict_younger(session, mine)):
-                raise OutOfPages
-        while True:
-            try:
-                for row in session.rows:
-                    moves += self._cache.allocator.grow(row, session.position + item.tokens)
-                return
-            except OutOfPages:
-                if not self._evict_for(session):
-                    raise
-
-    def _over_quota(self, item: Slice) -> bool:
-        """Whether a slice would take its peer over what one peer may hold."""
-        if not self._max_pages_per_peer:
-            return False
-        session = item.work.session
-        needed = -(-(session.position + item.tokens) // PAGE_TOKENS)
-        more = sum(max(0, needed - row.pages) for row in session.rows)
-        return more > 0 and self._held()[session.peer_id] + more > self._max_pages_per_peer
-
-    def _held(self) -> Counter[PeerId]:
-        """Pages of each peer."""
-        held: Counter[PeerId] = Counter()
-        for session in self._sessions.values():
-            held[session.peer_id] += sum(row.pages for row in session.rows)
-        return held
-
-    def _no_cache(self, item: Slice) -> RemoteError:
-        """Why a work that waited for cache gets none."""
-        if self._over_quota(item):
-            sentence = "this peer holds as much of the node's cache as one may; try again later"
-            return QuotaExceeded("cache", sentence)
-        return RemoteError(CODE_BUSY, "the node's cache is full; try again later")
-
-    def _evict_for(self, session: NodeSession) -> bool:
-        """Free the pages of one other session; False when nobody should give way."""
-        return (
-            self._evict_idle(session)
-            or self._evict_younger(session)
-            or self._evict_greediest(session)
-        )
-
-    def _evict_younger(self, session: NodeSession, of_peer: PeerId | None = None) -> bool:
-        """Everybody is at work: younger sessions that starve too only hold each other up."""
-        return session.starved and self._evict_youngest(
-            other
-            for other in self._holders(session)
-            if other.starved and other.opened > session.opened and of_peer in (None, other.peer_id)
-        )
-
-    def _evict_greediest(self, session: NodeSession) -> bool:
-        """While others wait for cache, no peer holds more than an equal share of it."""
-        if not session.starved:
-            return False
-        held = self._held()
-        share = self._cache.allocator.total / len(held)
-        greediest, pages = held.most_common(1)[0]
-        if held[session.peer_id] >= share or pages <= share:
-            return False
-        return self._evict_youngest(
-            other for other in self._holders(session) if other.peer_id == greediest
-        )
-
-    def _evict_youngest(self, sessions: Iterable[NodeSession]) -> bool:
-        youngest = max(sessions, key=lambda other: other.opened, default=None)
-        if youngest is not None:
-            self._evict(youngest)
-        return youngest is not None
-
-    def _evict_idle(self, session: NodeSession, of_peer: PeerId | None = None) -> bool:
-        """Free the pages of the session that has been idle for longest, if any is."""
-        busy = {id(work.session) for work in self._works}
-        # A session that decodes has no work here while its step is at the other nodes.
-        limit = time.monotonic() - _IDLE_SECONDS
-        idle = [
-            other
-            for other in self._holders(session)
-            if id(other) not in busy
-            and other.last_used < limit
-            and of_peer in (None, other.peer_id)
-        ]
-        if idle:
-            self._evict(min(idle, key=lambda other: other.last_used))
-        return bool(idle)
-
-    def _holders(self, session: NodeSession) -> list[NodeSession]:
-        """The other sessions that hold pages."""
-        return [
-            other
-            for other in self._sessions.values()
-            if other is not session and any(row.pages for row in other.rows)
-        ]
-
-    def _evict(self, session: NodeSession) -> None:
-        error = RemoteError(CODE_EVICTED, "the session's cache went to somebody else")
-        for work in [work for work in self._works if work.session is session]:
-            self._finish(work, error)
-        for row in session.rows:
-            self._cache.allocator.release(row)
-        session.position = 0
-        session.evict(error)
+    def _account(self, item: Slice, output: torch.Tensor) -> None:
+        """Note what a slice computed, ``[batch, tokens, hidden]``; the last one ends its work."""
+        work = item.work
+        if work.result.done() or work.cancelled:
+            return  # its session may have been rewound meanwhile
+        work.outputs.append(output)
+        work.done += item.tokens
+        work.session.advance(work.position + work.done)
+        self._seats[id(work.session)].last_used = self._clock()
+        self.tokens_computed += work.batch * item.tokens
+        if work.remaining == 0:
+            whole = work.outputs[0] if len(work.outputs) == 1 else torch.cat(work.outputs, 1)
+            self._finish(work, whole)
 
     def _finish(self, work: Work, outcome: torch.Tensor | Exception) -> None:
         self._works.remove(work)
@@ -369,66 +265,113 @@ class Scheduler:
         else:
             work.result.set_result(outcome)
 
-    # --- packing ------------------------------------------------------------------------------
+    # --- what runs next, and with whose pages ---------------------------------------------------
 
-    def _pack(self, slices: Iterable[Slice]) -> list[tuple[Span, PackedBatch, list[Slice]]]:
-        """One packed batch per span; nearly always all sessions use the node's whole span."""
-        by_span: dict[Span, list[Slice]] = {}
+    def _plan(self) -> tuple[list[Slice], list[Move]]:
+        now = self._clock()
+        prompts = [work for work in self._works if not work.is_decode]
+        planned = plan_tick(
+            self._works,
+            max_tokens=self._config.max_batch_tokens,
+            prefill_tokens=self._times.prefill_beside_decodes(
+                len(prompts), self._config.prefill_tokens_beside_decodes
+            ),
+            decodes_live=bool(prompts) and self._somebody_decodes(prompts, now),
+        )
+        slices: list[Slice] = []
+        moves: list[Move] = []
+        for item in planned:
+            if item.work.result.done():  # evicted for an older one, a moment ago
+                continue
+            try:
+                self._reserve(item, moves)
+                item.work.starved = False
+                slices.append(item)
+            except OutOfPages:
+                item.work.starved = True
+                self.full_at = now
+                if now > item.work.deadline:
+                    self._finish(item.work, self._no_cache(item))
+        slices = [item for item in slices if not item.work.result.done()]
         for item in slices:
-            by_span.setdefault(item.work.session.span, []).append(item)
-        groups = []
-        for span, group in by_span.items():
-            # Those of one LoRA beside one another: it then runs once for all of them.
-            group.sort(key=lambda item: item.work.session.adapter or "")
-            segments, row = [], 0
-            for item in group:
-                for extent in item.work.session.rows:
-                    segments.append(_segment(row, item, extent))
-                    row += item.tokens
-            groups.append((span, PackedBatch(segments, self._cache, self._stack.device), group))
-        return groups
+            if item.work.is_decode:
+                self._seats[id(item.work.session)].last_decoded = now
+        return slices, moves
 
-    def _run(
-        self, moves: list[Move], groups: list[tuple[Span, PackedBatch, list[Slice]]]
-    ) -> list[torch.Tensor]:
-        """In the worker thread: carry out copies, then the forwards."""
-        self._cache.apply(moves)
-        outputs = []
-        for span, packed, group in groups:
-            rows = [
-                item.work.hidden_states[:, item.work.done : item.work.done + item.tokens].reshape(
-                    1, -1, self._stack.hidden_size
-                )
-                for item in group
-            ]
-            hidden_states = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
-            _use_threads(self._threads.for_rows(packed.tokens))
-            outputs.append(self._stack.forward(hidden_states, span, packed))
-        return outputs
+    def _somebody_decodes(self, prompts: Iterable[Work], now: float) -> bool:
+        """Whether a reply is being made whose next step is on its way here.
 
-    def _scatter(self, group: list[Slice], output: torch.Tensor) -> None:
-        """Hand each work its rows of ``[1, tokens, hidden]``."""
-        row = 0
-        for item in group:
-            work, count = item.work, item.work.batch * item.tokens
-            part = output[:, row : row + count].reshape(work.batch, item.tokens, -1)
-            row += count
-            if work.result.done() or work.cancelled:
-                continue  # its session may have been rewound meanwhile
-            work.outputs.append(part)
-            work.done += item.tokens
-            work.session.position = work.position + work.done
-            work.session.last_used = time.monotonic()
-            self.tokens_computed += count
-            if work.remaining == 0:
-                whole = work.outputs[0] if len(work.outputs) == 1 else torch.cat(work.outputs, 1)
-                self._finish(work, whole)
+        Not those whose sessions are gone, or have a new prompt of their own.
+        """
+        prefilling = {id(work.session) for work in prompts}
+        return any(
+            now - seat.last_decoded < LIVE_SECONDS and key not in prefilling
+            for key, seat in self._seats.items()
+        )
+
+    def _reserve(self, item: Slice, moves: list[Move]) -> None:
+        """Pages for one slice; others give way as :func:`choose_victim` says.
+
+        Rows that grew before the cache ran out keep their pages (and their ``moves`` stand): the
+        next try needs them.
+
+        Raises:
+            OutOfPages: nobody is left who should give way.
+        """
+        session = item.work.session
+        while self._over_quota(item):
+            self._make_room(item.work, own_peer=True)
+        while True:
+            try:
+                for row in session.rows:
+                    moves += self._cache.allocator.grow(row, session.position + item.tokens)
+                return
+            except OutOfPages:
+                self._make_room(item.work)
+
+    def _make_room(self, needy: Work, *, own_peer: bool = False) -> None:
+        """Evict one session. Raises: OutOfPages: nobody should give way."""
+        activities = {
+            id(work.session): Activity.STARVED if work.starved else Activity.WORKING
+            for work in self._works
+        }
+        holdings = {
+            key: seat.holding(activities.get(key, Activity.NONE))
+            for key, seat in self._seats.items()
+        }
+        victim = choose_victim(
+            holdings.pop(id(needy.session)),
+            list(holdings.values()),
+            now=self._clock(),
+            pages=self._cache.allocator.total,
+            own_peer=own_peer,
+        )
+        if victim is None:
+            raise OutOfPages
+        self.evict(self._seats[victim.session].session)
+
+    def _over_quota(self, item: Slice) -> bool:
+        """Whether a slice would take its peer over what one peer may hold."""
+        if not self._max_pages_per_peer:
+            return False
+        session = item.work.session
+        needed = _pages(session.position + item.tokens)
+        more = sum(max(0, needed - row.pages) for row in session.rows)
+        held: Counter[PeerId] = Counter()
+        for seat in self._seats.values():
+            held[seat.session.peer_id] += seat.pages
+        return more > 0 and held[session.peer_id] + more > self._max_pages_per_peer
+
+    def _no_cache(self, item: Slice) -> RemoteError:
+        """Why a work that waited for cache gets none."""
+        if self._over_quota(item):
+            sentence = "this peer holds as much of the node's cache as one may; try again later"
+            return QuotaExceeded("cache", sentence)
+        return RemoteError(CODE_BUSY, "the node's cache is full; try again later")
 
 
-def _segment(row: int, item: Slice, extent: Extent) -> Segment:
-    session = item.work.session
-    position = item.work.position + item.work.done
-    return Segment(row, item.tokens, extent.base, position, session.adapter)
+def _pages(tokens: int) -> int:
+    return -(-tokens // PAGE_TOKENS)
 
 
 def _use_threads(threads: int | None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import enum
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import torch
 
 from farmesh.core import PeerId, Span
 from farmesh.errors import ProtocolError, RemoteError
@@ -18,12 +20,22 @@ _REMEMBERED_STEPS = 256  # step ids kept to recognise duplicates
 _MAX_WAITING_STEPS = 256
 
 
+class SessionState(enum.Enum):
+    """What became of a session."""
+
+    ATTACHED = enum.auto()  # a stream serves it
+    DETACHED = enum.auto()  # its stream broke; its cache waits for another one
+    EVICTED = enum.auto()  # its cache is gone, for good
+
+
 class NodeSession:
     """One session: batch rows in the KV cache and an inbox of steps in the order they may run.
 
     Steps arrive from the session's own stream and from other nodes' pushes. They run when the
     session's position has reached theirs, so pushes may overtake one another on the way. A step
     of a newer epoch drops everything older, wherever it waits.
+
+    The scheduler moves its position and evicts it, the registry attaches and detaches it.
     """
 
     def __init__(
@@ -35,29 +47,36 @@ class NodeSession:
         max_length: int,
         adapter: str | None = None,
         account: Account | None = None,
+        superseded: Callable[[NodeSession], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Args:
+            key: whose it is, and its id.
+            max_length: in tokens.
+            adapter: LoRA that its tokens run with; None: the plain model.
+            superseded: called when a step of a newer epoch arrives.
+        """
         self.key = key
-        self.account = account or Account()
         self.span = span
-        self.adapter = adapter  # LoRA that its tokens run with; None: the plain model
-        self.rows = [Extent() for _ in range(batch)]
-        self.max_length = max_length  # tokens
-        self.position = 0  # tokens now in the KV cache
-        self.epoch = 0
-        self.opened = time.monotonic()
-        self.last_used = self.opened
-        self.last_decoded = -math.inf  # when a one-token step of it was planned
-        self.detached_at: float | None = None  # when its stream dropped; None: attached
-        self.starved = False  # its work waits for cache
-        self.superseded: Callable[[], None] = lambda: None  # called when a newer epoch arrives
+        self.max_length = max_length
+        self.adapter = adapter
+        self.account = account or Account()
+        self.opened = clock()
+        self._superseded = superseded
+        self._clock = clock
+        self._rows = [Extent() for _ in range(batch)]
+        self._position = 0
+        self._epoch = 0
+        self._detached_at: float | None = None
+        self._failure: RemoteError | None = None
         self._steps: list[Step] = []
         self._seen: deque[str] = deque(maxlen=_REMEMBERED_STEPS)
         self._news = asyncio.Event()
-        self._failure: RemoteError | None = None
 
     def __repr__(self) -> str:
-        state = "EVICTED" if self._failure else "DETACHED" if self.detached_at else "OPEN"
-        return f"<NodeSession {state} {self.position}/{self.max_length} tokens | {self.span}>"
+        tokens = f"{self._position}/{self.max_length} tokens"
+        return f"<NodeSession {self.state.name} {tokens} | {self.span}>"
 
     @property
     def peer_id(self) -> PeerId:
@@ -66,16 +85,63 @@ class NodeSession:
 
     @property
     def batch(self) -> int:
-        return len(self.rows)
+        return len(self._rows)
 
     @property
-    def evicted(self) -> bool:
-        return self._failure is not None
+    def rows(self) -> Sequence[Extent]:
+        """Where the cache of each batch row lies."""
+        return self._rows
+
+    @property
+    def position(self) -> int:
+        """Tokens now in the KV cache."""
+        return self._position
+
+    @property
+    def state(self) -> SessionState:
+        if self._failure is not None:
+            return SessionState.EVICTED
+        return SessionState.ATTACHED if self._detached_at is None else SessionState.DETACHED
+
+    # --- transitions ----------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """A stream is there."""
+        self._detached_at = None
+
+    def detach(self) -> None:
+        """Its stream broke."""
+        self._detached_at = self._clock()
+
+    def abandoned(self, grace: float) -> bool:
+        """Whether no stream has been there for ``grace`` seconds."""
+        return self._detached_at is not None and self._detached_at + grace < self._clock()
 
     def evict(self, error: RemoteError) -> None:
         """Its pages are gone: whoever waits for the next step gets ``error``."""
+        self._position = 0
         self._failure = error
         self._news.set()
+
+    def advance(self, position: int) -> None:
+        """Its first ``position`` tokens are in the cache."""
+        self._position = position
+
+    def rewind(self, position: int) -> None:
+        """Keep ``position`` tokens at the most."""
+        self._position = min(self._position, position)
+
+    def reorder(self, hypo_ids: torch.Tensor) -> None:
+        """Beam search: row i continues row ``hypo_ids[i]``; a permutation moves no data.
+
+        Raises: ProtocolError: anything else.
+        """
+        order = hypo_ids.tolist() if hypo_ids.shape == (self.batch,) else []
+        if sorted(order) != list(range(self.batch)):
+            raise ProtocolError("hypo_ids must be a permutation of the session's batch rows")
+        self._rows = [self._rows[index] for index in order]
+
+    # --- steps that wait ------------------------------------------------------------------------
 
     def put(self, step: Step) -> None:
         """Queue a step; duplicates and steps of older epochs vanish.
@@ -85,7 +151,7 @@ class NodeSession:
             QuotaExceeded: too many bytes of this session's peer wait.
         """
         epoch = step.metadata.epoch
-        if epoch is not None and epoch < self.epoch:
+        if epoch is not None and epoch < self._epoch:
             return
         step_id = step.metadata.step_id
         if step_id is not None:
@@ -94,10 +160,10 @@ class NodeSession:
             self._seen.append(step_id)
         if len(self._steps) >= _MAX_WAITING_STEPS:
             raise ProtocolError("too many steps wait in one session")
-        if epoch is not None and epoch > self.epoch:
-            self.epoch = epoch
+        if epoch is not None and epoch > self._epoch:
+            self._epoch = epoch
             self.drop_steps()
-            self.superseded()
+            self._superseded(self)
         self.account.take(_size(step))
         self._steps.append(step)
         self._news.set()
@@ -128,10 +194,10 @@ class NodeSession:
             if step is not None:
                 return step
             if self._steps:
-                waiting_since = waiting_since or time.monotonic()
-                if time.monotonic() - waiting_since > patience:
+                waiting_since = waiting_since or self._clock()
+                if self._clock() - waiting_since > patience:
                     raise ProtocolError(
-                        f"a step starts beyond the {self.position} tokens of its session"
+                        f"a step starts beyond the {self._position} tokens of its session"
                     )
             self._news.clear()
             try:
@@ -143,7 +209,7 @@ class NodeSession:
     def _take(self) -> Step | None:
         for index, step in enumerate(self._steps):
             start = step.metadata.start_from_position
-            if start is None or start <= self.position:
+            if start is None or start <= self._position:
                 return self._steps.pop(index)
         return None
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from farmesh.core import NodeInfo
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.blocks import BlockStack
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
@@ -29,14 +28,15 @@ class Speed:
     network_rps: float
     threads: ThreadPlan  # with which they were measured
 
-    def applied_to(self, info: NodeInfo) -> NodeInfo:
-        return replace(
-            info,
-            inference_rps=self.inference_rps,
-            forward_rps=self.forward_rps,
-            throughput=self.throughput,
-            network_rps=self.network_rps,
-        )
+    @property
+    def announced(self) -> dict[str, float]:
+        """Fields of a NodeInfo."""
+        return {
+            "inference_rps": self.inference_rps,
+            "forward_rps": self.forward_rps,
+            "throughput": self.throughput,
+            "network_rps": self.network_rps,
+        }
 
 
 def measure_speed(stack: BlockStack, threads: int = 0) -> Speed:

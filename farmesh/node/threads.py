@@ -58,16 +58,22 @@ def _best(rows: int, counts: Sequence[int], seconds: Callable[[int, int], float]
 
 
 @contextlib.contextmanager
-def alone_on_this_machine() -> Iterator[None]:
-    """Measure one after the other: nodes started together would hide a gain from one another."""
-    path = Path(tempfile.gettempdir()) / f"farmesh-measuring-{os.getuid()}"
+def alone_on_this_machine(
+    folder: Path | None = None, patience: float = _ALONE_SECONDS
+) -> Iterator[None]:
+    """Measure one after the other: nodes started together would hide a gain from one another.
+
+    They meet at a lock in ``folder``, the system's for temporary files unless given; after
+    ``patience`` seconds this one goes on all the same.
+    """
+    path = (folder or Path(tempfile.gettempdir())) / f"farmesh-measuring-{os.getuid()}"
     try:
         file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:  # nowhere to meet: measure all the same
         yield
         return
     try:
-        deadline = time.monotonic() + _ALONE_SECONDS
+        deadline = time.monotonic() + patience
         while not _locked(file) and time.monotonic() < deadline:
             time.sleep(0.05)
         yield

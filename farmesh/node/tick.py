@@ -38,6 +38,7 @@ class Work:
     deadline: float  # monotonic seconds; still without cache then means busy
     result: asyncio.Future[torch.Tensor]
     done: int = 0  # tokens computed
+    starved: bool = False  # it waits for cache
     outputs: list[torch.Tensor] = field(default_factory=list)
     cancelled: bool = False
 
@@ -100,7 +101,8 @@ def plan_tick(
 class TickTimes:
     """How long ticks take, learned from those that ran: a decode tick, and a token of prefill."""
 
-    def __init__(self) -> None:
+    def __init__(self, inline_seconds: float = INLINE_SECONDS) -> None:
+        self._inline_seconds = inline_seconds
         self._decode: float | None = None  # seconds
         self._prefill_token: float | None = None  # seconds
 
@@ -115,7 +117,7 @@ class TickTimes:
     def is_short(self, slices: Sequence[Slice]) -> bool:
         """Whether a tick of these will be over before a thread would be worth its while."""
         decodes = all(item.work.is_decode for item in slices)
-        return decodes and self._decode is not None and self._decode < INLINE_SECONDS
+        return decodes and self._decode is not None and self._decode < self._inline_seconds
 
     def prefill_beside_decodes(self, prompts: int, most: int) -> int:
         """Tokens of prefill that keep a tick short for those who decode.

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +13,9 @@ class Chunk:
     start: int
     end: int
     last_hop: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
 
 
 def plan_chunks(positions: Sequence[int], upto: int, size: int) -> list[Chunk]:
@@ -36,3 +35,8 @@ def plan_chunks(positions: Sequence[int], upto: int, size: int) -> list[Chunk]:
             chunks.append(Chunk(start, end, last))
             start = end
     return chunks
+
+
+def first_starts(chunks: Sequence[Chunk], hops: int) -> list[int]:
+    """Where each hop's first chunk starts, of chunks whose last one runs through all hops."""
+    return [next(one.start for one in chunks if one.last_hop >= hop) for hop in range(hops)]

@@ -66,7 +66,7 @@ class RouteTable:
         self._starts = np.array([node.span.start for node in nodes], np.intp)
         self._ends = np.array([node.span.end for node in nodes], np.intp)
         self._seconds = np.array([_announced_seconds(node) for node in nodes])
-        left = [node.cached_tokens_left for node in nodes]
+        left = [node.context_tokens_left for node in nodes]
         self._room = np.array([np.inf if tokens is None else tokens for tokens in left])
         self._hashes = np.array([_hash(peer) for peer in self.peers], np.uint64)
         self._links = _Links.between(nodes, self.index)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-# --- Errors that travel -----------------------------------------------------------------------
-
 _ERROR_MARK = "farmesh:"
 CODE_BUSY = "busy"  # the KV cache is full and the queue for it too, or the wait ran out
 CODE_EVICTED = "evicted"  # an idle session's KV cache went to somebody else

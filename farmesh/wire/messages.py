@@ -16,8 +16,15 @@ import torch
 from hivemind.proto import runtime_pb2
 
 from farmesh.errors import ProtocolError
-from farmesh.wire.metadata import StepMetadata, flag_of, integer_of, seconds_of, text_of
-from farmesh.wire.packing import pack, unpack_map
+from farmesh.hivemind import pack
+from farmesh.wire.metadata import (
+    StepMetadata,
+    flag_of,
+    integer_of,
+    seconds_of,
+    text_of,
+    unpack_map,
+)
 from farmesh.wire.tensors import NO_HYPO_IDS, NO_PROMPTS, decode_tensor, encode_tensor
 
 HANDLER_NAME = "TransformerConnectionHandler"  # libp2p protocol ids are HANDLER_NAME.method
@@ -32,7 +39,7 @@ MAX_TENSORS = 8
 #   epoch       steps of an older epoch are dropped: a rewind overtakes what is still in flight
 #   push_ack    with next_servers, a hop answers "pushed" instead of repeating the activations
 #   step_reply  replies name the step and the position they belong to
-#   shared      many inference streams may travel on one (rpc_shared, see multiplex.py)
+#   shared      many inference streams may travel on one (rpc_shared, see network/shared.py)
 EXTENSIONS = frozenset({"resume", "epoch", "push_ack", "step_reply", "shared"})
 # The (args, kwargs) skeleton of three positional tensors that reference clients send.
 THREE_TENSORS: Any = ((b"__T0", b"__T1", b"__T2"), {})

@@ -1,4 +1,4 @@
-"""The metadata map of a step, checked key by key."""
+"""Metadata: msgpack maps, bounded in size, and the one of a step, checked key by key."""
 
 from __future__ import annotations
 
@@ -9,8 +9,25 @@ from typing import Any
 
 from farmesh.core import PeerId, Span
 from farmesh.errors import ProtocolError
+from farmesh.hivemind import unpack
 
-# --- Metadata ---------------------------------------------------------------------------------
+MAX_METADATA_BYTES = 64 * 2**10
+
+
+def unpack_map(data: bytes) -> dict[str, Any]:
+    """A msgpack map with text keys.
+
+    Raises:
+        ProtocolError: the bytes are too many, not msgpack, or not such a map.
+    """
+    if len(data) > MAX_METADATA_BYTES:
+        raise ProtocolError(f"metadata of {len(data)} bytes exceeds {MAX_METADATA_BYTES}")
+    if not data:
+        return {}
+    value = unpack(data)
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ProtocolError("metadata is not a map with text keys")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 
-import hivemind.compression.base as _compression
 import torch
 from hivemind.compression import deserialize_torch_tensor
 from hivemind.proto import runtime_pb2
 
 from farmesh.errors import ProtocolError
-
-# Senders' choice only: two bytes per bfloat16 element instead of four. All decoders accept both.
-_compression.USE_LEGACY_BFLOAT16 = False
 
 _DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -20,9 +16,6 @@ _DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "int64": torch.int64,
 }
-
-
-# --- Tensors ----------------------------------------------------------------------------------
 
 
 def encode_tensor(tensor: torch.Tensor) -> runtime_pb2.Tensor:
@@ -91,8 +84,7 @@ def _decompress(message: runtime_pb2.Tensor, elements: int) -> torch.Tensor:
     return tensor.detach()  # a peer may have asked for gradients
 
 
-# --- Inference steps --------------------------------------------------------------------------
-
+# What fills an optional tensor slot that is left empty.
 NO_PROMPTS = torch.empty(0)
 NO_HYPO_IDS = torch.empty(0, dtype=torch.int64)
 _ENCODED_DUMMIES = {

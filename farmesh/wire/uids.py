@@ -10,9 +10,6 @@ CHAIN_DELIMITER = " "
 MAX_UID_BYTES = 64 * 2**10
 
 
-# --- UIDs -------------------------------------------------------------------------------------
-
-
 def block_uid(prefix: str, block: int) -> str:
     return f"{prefix}{UID_DELIMITER}{block}"
 

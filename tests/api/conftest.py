@@ -23,7 +23,7 @@ from chat.api.metrics import Metrics
 from chat.api.offer import OpenModel
 from chat.api.openai import routes
 from chat.live.store import ChatStore
-from chat.models.backend import Backend, Engine, Stage
+from chat.models.backend import Backend, Engine
 from chat.models.ledger import Ledger
 from chat.page import routes as page_routes
 from chat.serving import server
@@ -105,10 +105,7 @@ def client() -> FakeClient:
 async def api(client: FakeClient) -> AsyncIterator[Api]:
     """Canned replies."""
     ledger = Ledger()
-    backend = ready_backend(client)
-    backend.stage = Stage.READY
-    assert backend.engine is not None
-    backend.engine = Engine(ledger.watch(client), backend.engine.tokenizer, client.max_context)
+    backend = ready_backend(client, ledger.watch)
     async with api_over(backend, ledger) as api:
         yield api
 
@@ -204,7 +201,6 @@ def blocks_of(guard: Guard) -> Any:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def building() -> AsyncIterator[Building]:
     backend = ready_backend(FakeClient())
-    backend.stage = Stage.READY
     touched: list[str] = []
 
     async def touch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

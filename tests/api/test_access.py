@@ -39,7 +39,6 @@ from chat.api.openai import routes
 from chat.ids import is_id, new_id
 from chat.live.limits import Caller
 from chat.live.store import ChatStore
-from chat.models.backend import Stage
 from chat.models.ledger import Ledger
 from chat.page import layout, mounting
 from chat.page import routes as page_routes
@@ -89,7 +88,6 @@ async def house(
     """With Gradio's page, or with one route in its place: building it takes a second."""
     gate = Gate(AccessSettings(**settings), environ=environ)
     backend = ready_backend(FakeClient())
-    backend.stage = Stage.READY
     async with ChatStore(backend, ChatSettings(turns_per_minute=100)) as store:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         ledger = Ledger()

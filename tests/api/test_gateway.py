@@ -20,8 +20,8 @@ from chat.access.accounts import AccountFile, Key, hash_key, write
 from chat.access.gate import Gate
 from chat.api.openai.requests import CompletionRequest
 from chat.errors import Forward, GatewayFailure
-from chat.live.chat import Request
 from chat.live.pool import SessionPool
+from chat.live.prompts import Request
 from chat.models import health
 from chat.models.backend import Backend, Engine, Stage
 from chat.models.gateway import opening
@@ -78,9 +78,7 @@ async def over(api: Api) -> AsyncIterator[Backend]:
     """The fake model of ``api``: its tokenizer is none that transformers could save."""
     backend = Backend("Guide", model_id="guide")
     async with opening.http_of(settings(url_of(api)).swarm) as http:
-        backend.engine = Engine(fake_client(http), FakeTokenizer(), 2000)
-        backend.stage = Stage.READY
-        backend._settled.set()
+        backend.opened(Engine(fake_client(http), FakeTokenizer(), 2000))
         yield backend
 
 
@@ -120,8 +118,8 @@ async def test_people_see_the_same_as_with_a_swarm_of_their_own(real: RealApi) -
         return kept, versions, view.used, view.limit, view.dropped
 
     async with through(url_of(real)) as backend:
-        assert backend.stage is Stage.READY, backend.status
-        assert backend.where == f"through {real.http.base_url.netloc.decode()}"
+        assert backend.status.stage is Stage.READY, backend.status
+        assert (await backend.ready()).where == f"through {real.http.base_url.netloc.decode()}"
         assert await talk(backend) == await talk(real.store.backend)
 
 
@@ -185,7 +183,7 @@ async def test_stop_ends_the_work_over_there(api: Api, client: FakeClient) -> No
     client.enqueue("abcdefgh" * 40)
     async with over(api) as backend:
         chat = open_chat(backend)
-        chat.send("go", ASK)
+        await chat.send("go", ASK)
         watching = asyncio.create_task(settle(chat))
         await until(lambda: client.calls and client.calls[0].produced > 3)
         await chat.stop()
@@ -259,7 +257,7 @@ async def test_nobody_there(unused_tcp_port: int) -> None:
     notice = explain(failure)
     assert notice.text.startswith(f"The FarMesh Chat at 127.0.0.1:{unused_tcp_port} cannot be re")
     assert notice.forward is Forward.RETRY
-    assert health.headline(backend)[1] == "bad"
+    assert health.headline(backend).tone is health.Tone.BAD
 
 
 async def test_keys_and_limits_of_the_other_app(tmp_path: Path) -> None:
@@ -269,11 +267,10 @@ async def test_keys_and_limits_of_the_other_app(tmp_path: Path) -> None:
     write(file, AccountFile(secret="s" * 43, users={}, keys={"page": key}))
     gate = Gate(AccessSettings(api_keys=True, file=file))
     far = ready_backend(FakeClient())
-    far.stage = Stage.READY
     async with api_over(far, Ledger(), gate=gate) as api:
         failure, backend = await ask(url_of(api), "fm-wrong")
         assert "does not accept this app's key" in str(failure)
-        assert health.headline(backend)[0].endswith("refuses this app's key")
+        assert health.headline(backend).text.endswith("refuses this app's key")
         swarm = settings(url_of(api), "fm-right").swarm
         async with opening.http_of(swarm) as http:
             session = fake_client(http).session()
@@ -368,10 +365,9 @@ async def test_the_death_of_the_other_app_keeps_what_arrived(client: FakeClient)
 
     async with served(app) as url, opening.http_of(settings(url).swarm) as http:
         backend = Backend("Guide")
-        backend.engine = Engine(fake_client(http), FakeTokenizer(), 2000)
-        backend._settled.set()
+        backend.opened(Engine(fake_client(http), FakeTokenizer(), 2000))
         chat = open_chat(backend)
-        chat.send("go", ASK)
+        await chat.send("go", ASK)
         async for view in chat.watch(0.0):
             if view.live and view.live.text == "hi":
                 arrived.set()
@@ -409,7 +405,8 @@ async def test_the_other_swarm_is_drawn_like_ones_own(real: RealApi) -> None:
         while "onerror" not in repr(own.client.snapshot):  # a look may have begun before
             await own.client._client.refresh()  # type: ignore[attr-defined]
     async with through(url_of(real)) as backend:
-        assert health.headline(backend) == ("2 nodes, all blocks served", "good")
+        well = health.Headline("2 nodes, all blocks served", health.Tone.GOOD)
+        assert health.headline(backend) == well
         snapshot = backend.snapshot
         assert snapshot is not None
         html = block_map.block_map(snapshot)
@@ -422,7 +419,8 @@ async def test_the_other_swarm_is_drawn_like_ones_own(real: RealApi) -> None:
         client: Any = backend.engine and backend.engine.client
         await real.swarm.leave("second")
         async with asyncio.timeout(20):
-            while health.headline(backend) != ("Nobody serves blocks 4 to 7", "wait"):
+            lost = health.Headline("Nobody serves blocks 4 to 7", health.Tone.WAIT)
+            while health.headline(backend) != lost:
                 await own.client._client.refresh()  # type: ignore[attr-defined]
                 await client.look()
 
@@ -436,7 +434,10 @@ def test_a_snapshot_survives_the_way() -> None:
         adapters=("x",), torch_dtype="float32", quant_type="none", cache_tokens_left=800,
     )  # fmt: skip
     told = SwarmSnapshot("guide", 8, (node,), {"Qm1": 0.02})
-    assert snapshot_of(_swarm("guide", told, Ledger())) == told
+    status = _swarm("guide", told, Ledger())
+    assert snapshot_of(status) == told
+    (sent,) = status.model_dump(by_alias=True)["nodes"]
+    assert sent["cache_tokens_left"] == 100, "tokens of context, as every version reads it"
 
 
 async def test_the_other_apps_models_are_offered(real: RealApi, unused_tcp_port: int) -> None:

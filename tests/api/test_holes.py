@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from chat.access import bodies, guard
+from chat.access import bodies
 from chat.access.callers import PERSON_COOKIE
 from chat.ids import new_id
 from chat.serving import server
@@ -286,7 +286,7 @@ async def test_a_body_that_is_too_deep(edge: Edge) -> None:
 async def test_slow_clients_are_left(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slowloris: headers, or a body, one byte at a time, on every descriptor there is."""
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.3)
     assert await edge.raw("") == ""
     assert await edge.raw("GET / HTTP/1.1\nhost: 127.0.0.1\nx: ") == ""
     for path in ("/v1/chat/completions", "/gradio_api/queue/join"):

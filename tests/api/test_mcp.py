@@ -19,7 +19,6 @@ from mcp.client.streamable_http import streamable_http_client
 from chat.access.accounts import AccountFile, Key, hash_key, hash_password, write
 from chat.api.metrics import Metrics
 from chat.live.store import ChatStore
-from chat.models.backend import Stage
 from chat.models.ledger import Ledger
 from chat.page import layout, mounting
 from chat.serving import server
@@ -68,7 +67,6 @@ async def tools(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tools
     )
     client, metrics = FakeClient(), Metrics()
     backend = ready_backend(client)
-    backend.stage = Stage.READY
     async with ChatStore(backend, chatting) as store:
         app = application(store, settings, MODEL, Ledger(metrics), metrics)
         async with served(app, **server.OPTIONS, lifespan="on") as url:

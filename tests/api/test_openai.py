@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chat.models.backend import Backend, Stage
+from chat.models.backend import Backend
 from farmesh.core import Span
 from farmesh.errors import MissingBlocks, SwarmBusy
 from tests.api.conftest import MODEL, Api, RealApi
@@ -201,7 +201,6 @@ async def test_every_model_of_the_catalogue_can_be_asked_for(
     second = FakeClient()
     second.enqueue("from the second")
     opened = ready_backend(second)
-    opened.stage = Stage.READY
 
     class Two:
         entries = (MODEL, MODEL.model_copy(update={"id": "second"}))
@@ -216,7 +215,7 @@ async def test_every_model_of_the_catalogue_can_be_asked_for(
     answer = await api.chat(model="second")
     assert answer["choices"][0]["message"]["content"] == "from the second"
     assert answer["model"] == "second"
-    opened.stage = Stage.STARTING
+    monkeypatch.setattr(opened, "_status", Backend("Fake").status)
     answer = await api.post(CHAT, body(model="second"))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert not client.calls

@@ -8,7 +8,8 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.live.pool import SessionPool, common_prefix, worth_taking
+from chat.live.pool import SessionPool, worth_taking
+from farmesh.tokens import common_prefix
 from tests.chat.fakes import FakeClient
 
 IDS = st.lists(st.integers(0, 2), max_size=12)

@@ -28,7 +28,6 @@ from chat.api.offer import OpenModel
 from chat.api.openai import routes
 from chat.kept.archive import Archive
 from chat.live.store import ChatStore
-from chat.models.backend import Stage
 from chat.models.ledger import Ledger
 from chat.page import kept_routes
 from chat.page import routes as page_routes
@@ -48,7 +47,6 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     gate = Gate(AccessSettings(sign_in="password", file=folder / "access.json"))
     archive = Archive(folder / "chats.sqlite")
     backend = ready_backend(FakeClient())
-    backend.stage = Stage.READY
     store = ChatStore(backend, ChatSettings(turns_per_minute=1_000_000))
     app = FastAPI(title="FarMesh Chat", openapi_url=None)
     metrics = Metrics()

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from chat import words
+from chat.conversation import controls
 from chat.page.labels import tables
 from chat.words import explain
 from farmesh.core import Span
@@ -98,7 +99,7 @@ def test_sentences_with_numbers_are_translated(
             )
         ),
         words.summary(stats),
-        f"Made with {words.made_with(params, 7, 'Guide')}.",
+        f"Made with {controls.made_with(params, 7, 'Guide')}.",
         words.place_in_line(0),
         words.place_in_line(3),
         words.finish(FinishReason.CONTEXT_FULL),

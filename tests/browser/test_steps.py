@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 from playwright.sync_api import Error as PlaywrightError
 
-from chat.access.callers import person_of
+from chat.access.callers import person_in
 from chat.models.backend import Backend, Engine
 from farmesh.params import SamplingParams
 from tests.browser.conftest import Tab
@@ -154,4 +154,4 @@ def test_tab_that_dies_without_a_word_ends_the_nodes_work_as_soon(
 
 def person_of_tab(tab: Tab) -> str:
     cookies = tab.page.context.cookies()
-    return person_of("; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies))
+    return person_in("; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies))

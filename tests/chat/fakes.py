@@ -6,10 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from chat.live.chat import Chat, ChatLimits
 from chat.live.limits import Line, TurnRate
-from chat.models.backend import Backend, Engine
+from chat.models.backend import Backend, Engine, Watch
 from farmesh.core import Hop, Route, Span, SwarmSnapshot
 from farmesh.events import (
     Event,
@@ -143,10 +144,9 @@ class FakeClient:
         return self.sessions[-1]
 
 
-def ready_backend(client: FakeClient) -> Backend:
-    backend = Backend("Fake")
-    backend.engine = Engine(client, FakeTokenizer(), client.max_context)
-    backend._settled.set()
+def ready_backend(client: FakeClient, watch: Watch | None = None, **more: Any) -> Backend:
+    backend = Backend("Fake", watch=watch, **more)
+    backend.opened(Engine(client, FakeTokenizer(), client.max_context))
     return backend
 
 

@@ -16,17 +16,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gguf import GGMLQuantizationType
 
+from chat.models.embedded import child as child_module
 from chat.models.embedded import plan
-from chat.models.embedded import swarm as embedded
+from chat.models.embedded.child import ChildState, how_it_ended
 from chat.models.embedded.plan import pause_before_restart, split_blocks, threads_per_node
-from chat.models.embedded.process import ChildState, how_it_ended
 from chat.models.embedded.swarm import EmbeddedSnapshot, EmbeddedSwarm
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, SwarmSettings
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
+from tests.gguf import write
 from tests.hub import Hub
 
 STAND_IN = """
@@ -52,7 +55,7 @@ def model() -> ModelEntry:
 
 @pytest.fixture
 def swarm(tmp_path: Path, model: ModelEntry, monkeypatch) -> Callable[..., EmbeddedSwarm]:
-    monkeypatch.setattr(embedded, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(plan, "FIRST_PAUSE", 0.05)
 
     default = model
 
@@ -151,6 +154,20 @@ def test_a_checkpoint_that_no_node_could_serve_is_refused(
         EmbeddedSwarm(SwarmSettings(), useless)
 
 
+def test_blocks_of_a_gguf_file_are_shared_out(model: ModelEntry, tmp_path: Path) -> None:
+    """Bug prevented: a GGUF file has no config.json, so the page ends before it opens."""
+    path = tmp_path / "five.gguf"
+    tensors = {f"blk.{block}.attn_norm.weight": np.ones(4, np.float32) for block in range(5)}
+    kinds = dict.fromkeys(tensors, GGMLQuantizationType.F32)
+    write(path, "llama", {"llama.block_count": 5}, tensors, kinds)
+    for checkpoint in (path, tmp_path):
+        entry = model.model_copy(update={"checkpoint": str(checkpoint)})
+        assert EmbeddedSwarm(SwarmSettings(), entry)._spans == (Span(0, 2), Span(2, 5))
+    entry = model.model_copy(update={"checkpoint": str(tmp_path / "absent.gguf")})
+    with pytest.raises(CheckpointError, match="There is no GGUF file"):
+        EmbeddedSwarm(SwarmSettings(), entry)
+
+
 async def test_a_model_of_the_hub_says_how_far_it_has_come(
     swarm, model: ModelEntry, hub: Hub, guide: Path, tmp_path: Path
 ) -> None:
@@ -194,7 +211,6 @@ async def test_children_come_up_and_end_with_the_scope(swarm) -> None:
         assert addresses[0].endswith("/p2p/Qmbootstrapid")
         names = [(child.name, child.span) for child in snapshot.children]
         assert names == [("bootstrap", None), ("node-1", Span(0, 4)), ("node-2", Span(4, 8))]
-        assert running.log_tail("node-1")[0].endswith("threads")
     assert not any(map(alive, pids))
     assert {child.state for child in running.snapshot().children} == {ChildState.STOPPED}
 
@@ -218,7 +234,7 @@ async def test_a_killed_child_is_started_again_at_the_same_address(swarm, tmp_pa
 
 async def test_a_child_that_never_starts_is_given_up_with_its_own_words(swarm, monkeypatch) -> None:
     """Bug prevented: a wrong checkpoint is retried for ever and the page says "starting"."""
-    monkeypatch.setattr(embedded, "MAX_FAILURES", 2)
+    monkeypatch.setattr(child_module, "MAX_FAILURES", 2)
     broken = swarm(
         "if command == 'serve': print('The folder has no *.safetensors files.'); exit(2)"
     )
@@ -233,7 +249,7 @@ async def test_a_child_that_never_starts_is_given_up_with_its_own_words(swarm, m
 
 async def test_a_child_that_was_up_is_never_given_up(swarm, monkeypatch) -> None:
     """Bug prevented: six kills within minutes, and the app is without its node until a restart."""
-    monkeypatch.setattr(embedded, "MAX_FAILURES", 1)
+    monkeypatch.setattr(child_module, "MAX_FAILURES", 1)
     async with swarm(nodes=1) as running:
         for restarts in (1, 2, 3):
             snapshot = await until(running, lambda s: s.is_up)
@@ -244,7 +260,7 @@ async def test_a_child_that_was_up_is_never_given_up(swarm, monkeypatch) -> None
 
 async def test_waiting_for_the_address_of_a_failed_swarm_ends(swarm, monkeypatch) -> None:
     """Bug prevented: the app waits for ever to join a bootstrap peer that cannot start."""
-    monkeypatch.setattr(embedded, "MAX_FAILURES", 1)
+    monkeypatch.setattr(child_module, "MAX_FAILURES", 1)
     async with swarm("print('No room.'); exit(2)") as running:
         with pytest.raises(SwarmUnreachable, match=r"did not start: No room\."):
             await running.addresses()
@@ -253,7 +269,7 @@ async def test_waiting_for_the_address_of_a_failed_swarm_ends(swarm, monkeypatch
 
 async def test_a_child_that_ignores_sigterm_is_killed(swarm, monkeypatch) -> None:
     """Bug prevented: Ctrl-C of the app hangs on a node that is stuck."""
-    monkeypatch.setattr(embedded, "TERMINATE_SECONDS", 0.3)
+    monkeypatch.setattr(child_module, "TERMINATE_SECONDS", 0.3)
     async with swarm("signal.signal(signal.SIGTERM, signal.SIG_IGN)") as running:
         pids = [child.pid for child in (await until(running, lambda s: s.is_up)).children]
         started = time.monotonic()
@@ -294,6 +310,7 @@ async def test_output_is_logged_and_a_long_line_does_no_harm(swarm, tmp_path: Pa
         await until(running, lambda s: s.is_up)
         await asyncio.sleep(0.1)
     log = (tmp_path / "state/swarm-1/node-1.log").read_text()
+    assert log.splitlines()[0].endswith("threads")
     assert "/ip4/127.0.0.1" in log
 
 
@@ -303,8 +320,9 @@ def test_children_notice_when_the_app_is_killed(tmp_path: Path) -> None:
     app = textwrap.dedent(f"""
         import asyncio, sys
         from pathlib import Path
-        from chat.embedded import EmbeddedSwarm
-        from chat.settings import ModelEntry, SwarmSettings
+        from chat.models.embedded.swarm import EmbeddedSwarm
+        from chat.settings.catalogue import ModelEntry
+        from chat.settings.schema import SwarmSettings
 
         async def main():
             model = ModelEntry(

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from chat.live.chat import Chat, ChatLimits, Request
+from chat.live.chat import Chat, ChatLimits
 from chat.live.limits import Line, TurnRate
+from chat.live.prompts import Request
 from chat.models.backend import Backend, Engine
 from farmesh.params import SamplingParams
 from tests.chat.test_session import say, settle, texts
@@ -75,7 +76,7 @@ async def test_every_detour_ends_where_a_fresh_chat_does(backend: Backend) -> No
     await say(chat, "What is a node?", GREEDY)
     assert texts(chat.view) == await fresh(backend, "Hello", "What is a node?")
 
-    chat.send("Tell me more", GREEDY)  # and stop at once
+    await chat.send("Tell me more", GREEDY)  # and stop at once
     async for view in chat.watch(0.0):
         if view.live and view.live.text:
             break

@@ -78,10 +78,12 @@ def test_hostile_text_costs_no_more_than_other_text(piece: str) -> None:
     """A reply that keeps an event loop busy for seconds stops everybody's."""
 
     def took(times: int) -> float:
-        text = "<" + piece * times
-        started = time.perf_counter()
-        markdown(text)
-        return time.perf_counter() - started
+        """Seconds of this process's own CPU, of the best of three: others may be busy beside it."""
+        text, best = "<" + piece * times, float("inf")
+        for _ in range(3):
+            started = time.process_time()
+            markdown(text)
+            best = min(best, time.process_time() - started)
+        return best
 
-    took(100)
     assert took(40_000) < 40 * max(took(4_000), 0.002)

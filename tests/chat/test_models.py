@@ -77,8 +77,8 @@ async def test_nodes_of_a_model_that_failed_are_ended(tmp_path: Path) -> None:
     model = ModelEntry(id="m", name="M", licence="MIT", checkpoint=str(tmp_path), context=512)
     backend, nodes = Backend("M"), Nodes()
     async with opened(backend, Settings(), model, cast(EmbeddedSwarm, nodes)):
-        await until(lambda: backend.stage is Stage.FAILED, 30)
-        assert "no config.json" in backend.status
+        await until(lambda: backend.status.stage is Stage.FAILED, 30)
+        assert "no config.json" in backend.status.text
         await until(lambda: not nodes.running)
 
 

@@ -12,9 +12,9 @@ import gradio as gr
 import pytest
 from starlette.requests import HTTPConnection
 
-from chat.access.callers import CALLER, PERSON_COOKIE
+from chat.access.callers import VISITOR, Visitor
 from chat.ids import new_id
-from chat.live import chat as session
+from chat.live import attendance
 from chat.live.limits import Caller
 from chat.live.store import ChatStore
 from chat.page.desk import Desk
@@ -54,11 +54,8 @@ class Tab:
         self.watchers = 0
 
     def watch(self) -> asyncio.Task[None]:
-        cookie = {"cookie": f"{PERSON_COOKIE}={PERSON}"}
-        scope = {"type": "http", CALLER: Caller.of(PERSON)}
-        asked = SimpleNamespace(
-            session_hash=self.name, headers=cookie, request=HTTPConnection(scope)
-        )
+        scope = {"type": "http", VISITOR: Visitor(Caller.of(PERSON), PERSON)}
+        asked = SimpleNamespace(session_hash=self.name, request=HTTPConnection(scope))
         request = cast(gr.Request, asked)
 
         self.watchers += 1
@@ -78,7 +75,7 @@ async def test_two_watchers_of_a_tab_never_draw_in_turns(
     client.enqueue("x" * 400)
     tab = Tab(Watching(Desk(store, PARTS)), "tab")
     chat = store.open(tab.values["chat_id"], PERSON)
-    chat.send("Hello", ASK)
+    await chat.send("Hello", ASK)
     older = tab.watch()
     await until(lambda: len(tab.got) > 2)
     newer = tab.watch()
@@ -102,7 +99,7 @@ async def test_tabs_beyond_a_browsers_connections_look_now_and_then(
     tabs = [Tab(page, str(number)) for number in range(MAX_STREAMS + 1)]
     chats = [store.open(tab.values["chat_id"], PERSON) for tab in tabs]
     for chat in chats:
-        chat.send("Hello", ASK)
+        await chat.send("Hello", ASK)
     streams = [tab.watch() for tab in tabs[:-1]]
     await until(lambda: all(tab.got for tab in tabs[:-1]))
     for _ in range(2):
@@ -128,7 +125,7 @@ async def test_broken_stream_pauses_the_reply_at_once(store: ChatStore, client: 
     page = Watching(Desk(store, PARTS))
     tab = Tab(page, "tab")
     chat = store.open(tab.values["chat_id"], PERSON)
-    chat.send("Hello", ASK)
+    await chat.send("Hello", ASK)
     stream = tab.watch()
     await until(lambda: len(tab.got) > 2)
     gone = asyncio.Event()
@@ -179,11 +176,11 @@ async def test_second_page_of_a_chat_that_was_closed_goes_on(
     store: ChatStore, client: FakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of two tabs that show the same chat is closed: the other's reply must not stand still."""
-    monkeypatch.setattr(session, "GONE", 0.05)
+    monkeypatch.setattr(attendance, "GONE", 0.05)
     client.enqueue("x" * 900)
     tab = Tab(Watching(Desk(store, PARTS)), "tab")
     chat = store.open(tab.values["chat_id"], PERSON)
-    chat.send("Hello", ASK)
+    await chat.send("Hello", ASK)
     stream = tab.watch()
     await until(lambda: len(tab.got) > 2)
     store.leave([chat.id], PERSON)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from chat.conversation import controls
 from chat.conversation.tree import Entry, Message
 from chat.errors import Notice
-from chat.live.chat import ChatView
-from chat.models.health import headline
+from chat.live.view import ChatView
+from chat.models.health import Headline, Tone, headline
 from chat.page import paint
 from chat.page.block_map import block_map
 from chat.page.markup import typed
@@ -109,13 +107,14 @@ def test_a_thousand_blocks_are_still_a_map() -> None:
 
 
 def test_headline_names_what_is_wrong() -> None:
-    backend = ready_backend(FakeClient())
-    assert headline(backend) == ("Looking for nodes", "wait")
-    backend.ready_since = time.monotonic() - 60
-    assert headline(backend) == ("Nobody serves Fake", "bad")
+    now = [0.0]
+    backend = ready_backend(FakeClient(), clock=lambda: now[0])
+    assert headline(backend) == Headline("Looking for nodes", Tone.WAIT)
+    now[0] = 60.0
+    assert headline(backend) == Headline("Nobody serves Fake", Tone.BAD)
     # Our own node is known to be gone long before its record in the DHT expires.
-    backend.trouble = "node-1 is being started again"
-    assert headline(backend) == ("node-1 is being started again", "wait")
+    backend.warn("node-1 is being started again")
+    assert headline(backend) == Headline("node-1 is being started again", Tone.WAIT)
 
 
 def test_meter_warns_at_eighty_percent_and_tells_who_left() -> None:
@@ -149,8 +148,8 @@ def test_versions_are_offered_in_both_directions() -> None:
     ("name", "value", "sentence"),
     [
         ("top_k", 2.5, "Top-k must be a whole number"),
-        ("top_p", 0, "top_p must be greater than 0"),
-        ("temperature", float("nan"), "temperature must be between"),
+        ("top_p", 0, "Top-p must be above 0 and at most 1, not 0"),
+        ("temperature", float("nan"), "Temperature must be between 0 and 100"),
         ("max_new_tokens", None, "Longest reply needs a number"),
         ("seed", "-1", "Seed must be a whole number"),
         ("seed", "1e3", "Seed must be a whole number"),
@@ -177,6 +176,8 @@ def test_every_preset_is_valid() -> None:
 
 def test_errors_are_sentences_with_numbers() -> None:
     assert "2,000" in explain(ContextOverflow(3000, 2000)).text
-    assert "blocks 3 to 4" in explain(MissingBlocks(Span(3, 5))).text
+    missing = explain(MissingBlocks(Span(3, 5)))
+    assert "blocks 3 to 4" in missing.what
+    assert missing.text == f"{missing.what} Your message is kept: {missing.advice}"
     assert "secret" not in explain(RuntimeError("secret")).text
     assert issubclass(HopLost, Exception)

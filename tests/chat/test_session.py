@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
 from chat.conversation.reply import Phase
 from chat.conversation.tree import Conversation
 from chat.errors import ChatError, Forward
-from chat.live.chat import Chat, ChatView, Request
+from chat.live.chat import Chat
+from chat.live.prompts import Request
+from chat.live.view import ChatView
 from farmesh.core import Span
 from farmesh.errors import ContextOverflow, MissingBlocks, RetriesExhausted, SessionClosed
 from farmesh.params import SamplingParams
-from tests.chat.fakes import FakeClient, new_chat
+from tests.chat.fakes import FakeClient, FakeTokenizer, new_chat
 
 ASK = Request(SamplingParams(max_new_tokens=400))
 
@@ -25,7 +28,7 @@ async def settle(chat: Chat) -> ChatView:
 
 
 async def say(chat: Chat, text: str, request: Request = ASK) -> ChatView:
-    chat.send(text, request)
+    await chat.send(text, request)
     return await settle(chat)
 
 
@@ -68,7 +71,7 @@ async def test_stop_ends_the_work_and_keeps_the_text() -> None:
     client = FakeClient(step=0.01)
     chat = new_chat(client)
     client.enqueue("abcdefgh" * 50, "next")
-    chat.send("go", ASK)
+    await chat.send("go", ASK)
     watching = asyncio.create_task(settle(chat))
     await until(lambda: client.calls and client.calls[0].produced > 3)
     await chat.stop()
@@ -103,7 +106,7 @@ async def test_nobody_watching_pauses_the_reply_and_a_reload_resumes_it() -> Non
     client = FakeClient(step=0.005)
     chat = new_chat(client)
     client.enqueue("x" * 200)
-    chat.send("go", ASK)
+    await chat.send("go", ASK)
     async for view in chat.watch(0.0):
         if view.live and len(view.live.text) > 5:
             break  # the tab is closed
@@ -123,7 +126,7 @@ async def test_page_that_never_comes_back_ends_the_reply() -> None:
     client = FakeClient(step=0.005)
     chat = new_chat(client, grace=0.05)
     client.enqueue("x" * 300)
-    chat.send("go", ASK)
+    await chat.send("go", ASK)
     async for view in chat.watch(0.0):
         if view.live and view.live.text:
             break
@@ -136,10 +139,56 @@ async def test_double_click_is_one_message() -> None:
     """Enter spam asked the same thing five times."""
     client = FakeClient(step=0.01)
     chat = new_chat(client)
-    assert chat.send("hi", ASK)
-    assert not chat.send("hi", ASK)
+    assert await chat.send("hi", ASK)
+    assert not await chat.send("hi", ASK)
     view = await settle(chat)
     assert texts(view) == ["hi", "ok"]
+
+
+async def test_messages_sent_at_once_keep_their_order() -> None:
+    """Messages are looked at in a thread: a short one overtook the long one before it."""
+    client = FakeClient(step=0.002)
+    chat = new_chat(client)
+    client.enqueue("first", "second")
+    took = await asyncio.gather(*(chat.send(text, ASK) for text in ("1" * 900, "2", "2")))
+    assert took == [True, True, False]
+    assert texts(await settle(chat)) == ["1" * 900, "first", "2", "second"]
+
+
+async def test_a_turn_that_is_stopped_before_its_first_step_ends() -> None:
+    """Stop in the very moment of Send: the task never ran, and the chat was busy for ever."""
+    client = FakeClient()
+    chat = new_chat(client)
+    await chat.send("1", ASK)
+    async with asyncio.timeout(3):
+        await chat.stop()
+    assert not chat.running
+    assert not client.calls
+    assert texts(await say(chat, "2")) == ["1", "2", "ok"]
+
+
+async def test_tokenising_leaves_the_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send in a long chat: for seconds nobody else's reply went on, and /healthz was silent."""
+    client = FakeClient()
+    chat = new_chat(client)
+    goes_on, encode = threading.Event(), FakeTokenizer.encode
+
+    def waits(self: FakeTokenizer, text: str, **options: bool) -> list[int]:
+        assert goes_on.wait(3), "the loop stands still"
+        goes_on.clear()
+        return encode(self, text, **options)
+
+    async def go_on() -> None:
+        while True:
+            goes_on.set()
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(FakeTokenizer, "encode", waits)
+    going = asyncio.create_task(go_on())
+    view = await say(chat, "hello")
+    going.cancel()
+    assert view.notice is None
+    assert texts(view) == ["hello", "ok"]
 
 
 async def test_messages_wait_their_turn_in_order() -> None:
@@ -148,7 +197,7 @@ async def test_messages_wait_their_turn_in_order() -> None:
     chat = new_chat(client)
     client.enqueue("first", "second", "third")
     for text in ("1", "2", "3"):
-        chat.send(text, ASK)
+        await chat.send(text, ASK)
     assert chat.view.queued == ("2", "3")
     view = await settle(chat)
     assert texts(view) == ["1", "first", "2", "second", "3", "third"]
@@ -159,8 +208,8 @@ async def test_stop_gives_waiting_messages_back() -> None:
     client = FakeClient(step=0.01)
     chat = new_chat(client)
     client.enqueue("x" * 100)
-    chat.send("1", ASK)
-    chat.send("2", ASK)
+    await chat.send("1", ASK)
+    await chat.send("2", ASK)
     await asyncio.sleep(0.03)
     assert await chat.stop() == ("2",)
     assert not chat.running
@@ -290,7 +339,7 @@ async def test_message_that_never_fits_is_refused_with_numbers() -> None:
     client = FakeClient(max_context=200)
     chat = new_chat(client)
     with pytest.raises(ContextOverflow) as caught:
-        chat.send("x" * 300, ASK)
+        await chat.send("x" * 300, ASK)
     assert caught.value.limit == 200
     assert not client.calls
     assert chat.view.entries == ()
@@ -302,7 +351,7 @@ async def test_rate_limit_says_how_long() -> None:
     await say(chat, "1")
     await say(chat, "2")
     with pytest.raises(ChatError, match=r"Wait \d+ seconds"):
-        chat.send("3", ASK)
+        await chat.send("3", ASK)
 
 
 async def test_missing_blocks_is_a_sentence_and_retry_works() -> None:
@@ -356,8 +405,8 @@ async def test_what_waits_survives_an_error_and_a_retry() -> None:
     client = FakeClient(step=0.002)
     chat = new_chat(client)
     client.enqueue(MissingBlocks(Span(3, 4)), "one", "two")
-    chat.send("1", ASK)
-    chat.send("2", ASK)
+    await chat.send("1", ASK)
+    await chat.send("2", ASK)
     view = await settle(chat)
     assert view.queued == ("2",)
     await chat.regenerate(ASK)
@@ -370,15 +419,15 @@ async def test_reply_goes_on_while_the_page_shows_another_chat() -> None:
     chat = new_chat(client)
     client.enqueue("x" * 50, "y" * 500)
     for last in ("x" * 50, "y" * 500):
-        chat.send(last, ASK)
+        await chat.send(last, ASK)
         async for view in chat.watch(0.0):
             if view.live and view.live.text:
-                chat.linger()
+                chat.attendance.linger()
                 break
         if last[0] == "x":
             await until(lambda: not chat.running)
             assert chat.view.entries[-1].message.text == last
-    chat.leave()  # and now the page is closed
+    chat.attendance.leave()  # and now the page is closed
     await asyncio.sleep(0.02)
     made = client.calls[1].produced
     await asyncio.sleep(0.05)

@@ -215,6 +215,14 @@ def test_a_hub_name_stays_a_name(write) -> None:
     assert load_catalogue(write(text))["m"].checkpoint_path == PROJECT / "absent"
 
 
+def test_a_gguf_file_is_a_file(write) -> None:
+    """Bug prevented: a file's name is asked for at the hub, or read from the current folder."""
+    text = "[m]\nname='M'\nlicence='MIT'\ncontext=2048\ncheckpoint='models/m.gguf'"
+    assert load_catalogue(write(text))["m"].checkpoint_path == PROJECT / "models/m.gguf"
+    text = text.replace("models/m.gguf", "org/models:m.gguf")
+    assert load_catalogue(write(text))["m"].checkpoint_path == "org/models:m.gguf"
+
+
 MODEL = "[m]\nname='M'\nlicence='MIT'\ncontext=2048\ncheckpoint='org/model'\n"
 
 

@@ -48,7 +48,7 @@ async def test_least_recently_used_chat_leaves_but_no_running_one() -> None:
         owner, ids = new_id(), [new_id() for _ in range(3)]
         running = store.open(ids[0], owner)
         client.enqueue("x" * 100)
-        running.send("go", ASK)
+        await running.send("go", ASK)
         idle = store.open(ids[1], owner)
         store.open(ids[2], owner)
         assert len(store) == 2
@@ -77,7 +77,7 @@ async def test_closing_ends_every_reply_and_session() -> None:
     async with store:
         for _ in range(3):
             client.enqueue("x" * 500)
-            store.open(new_id(), new_id()).send("go", ASK)
+            await store.open(new_id(), new_id()).send("go", ASK)
         await until(lambda: len(client.calls) == 3)
     assert all(call.ended for call in client.calls)
     assert all(session.closed for session in client.sessions)

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from chat.access.callers import PERSON_COOKIE, person_of
+from chat.access.callers import PERSON_COOKIE, person_in
 from chat.access.guard import Guard
 from chat.ids import new_id
-from chat.live.chat import Request
+from chat.live.prompts import Request
 from chat.live.store import ChatStore
 from chat.page import layout, mounting, routes
 from chat.settings.schema import ChatSettings
@@ -57,10 +57,10 @@ async def test_person_is_a_cookie_that_no_script_reads(http: httpx.AsyncClient) 
     cookie = (await http.get("/")).headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
-    person = person_of(cookie.partition(";")[0])
+    person = person_in(cookie.partition(";")[0])
     assert len(person) == 43
     assert "set-cookie" not in (await http.get("/")).headers, "a reload made a new person"
-    assert person_of(f"{PERSON_COOKIE}=guess") == ""
+    assert person_in(f"{PERSON_COOKIE}=guess") == ""
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_a_growing_reply_is_exported_too(http: httpx.AsyncClient, store: C
     client.step = 0.01
     client.enqueue("word " * 400)
     chat = store.open(chat_id, person)
-    chat.send("Tell me everything.", Request())
+    await chat.send("Tell me everything.", Request())
     async for view in chat.watch(0.0):
         if view.live is not None and len(view.live.text) > 10:
             break

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import farmesh.client.client
-
 pytest.register_assert_rewrite("tests.farmesh.harness", "tests.farmesh.simulation")
 
 from tests.models import Oracle, Shape, make_checkpoint  # noqa: E402 - after the line above
@@ -17,12 +15,6 @@ from tests.models import Oracle, Shape, make_checkpoint  # noqa: E402 - after th
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _always_push(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hops push whenever ``use_push`` lets them, although carrying it over is as fast here."""
-    monkeypatch.setattr(farmesh.client.client, "_PUSH_SECONDS", -1e9)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import NodeInfo, Span
 from farmesh.events import Event, GenerationFinished, Rerouted, TokenGenerated
 from farmesh.network.inprocess import Faults, InProcessSwarm
-from farmesh.node import FarNode
+from farmesh.node import FarNode, Machine
 from farmesh.params import SamplingParams
 
 PREFIX = "_test"
@@ -28,6 +29,7 @@ FAST_CLIENT: dict[str, Any] = {
     "silence_timeout": 0.2,
     "missing_blocks_timeout": 3.0,
     "ban_seconds": 30.0,
+    "push_gain": -math.inf,  # always: carrying it over the client would be as fast here
 }
 FAST_NODE: dict[str, Any] = {
     "threads": 1,
@@ -128,7 +130,8 @@ class Swarm:
             dht_prefix=PREFIX,
             **{**FAST_NODE, **options},
         )
-        node = FarNode(config, network=lambda: self.net.network(name))
+        machine = getattr(asyncio.get_running_loop(), "machine", Machine)()  # or a simulated one
+        node = FarNode(config, network=lambda: self.net.network(name), machine=machine)
         await node.__aenter__()
         self.nodes[name] = node
         return node
@@ -156,7 +159,9 @@ class Swarm:
         config = ClientConfig(
             checkpoint=self.checkpoint, dht_prefix=PREFIX, **{**FAST_CLIENT, **options}
         )
-        client = FarMeshClient(config, network=self.net.network)
+        parts = getattr(asyncio.get_running_loop(), "client_parts", None)  # in simulated time
+        own = {} if parts is None else parts(self.checkpoint)
+        client = FarMeshClient(config, network=self.net.network, **own)
         await self._scope.enter_async_context(client)
         await until(lambda: client.joined)
         await client.refresh()
@@ -185,7 +190,7 @@ def service(node: FarNode) -> Any:
 
 def banned(client: FarMeshClient) -> set[str]:
     """Nodes that the client blames for a failure; being full is none."""
-    return {peer for peer, ban in client._bans.items() if ban.failures}
+    return {peer for peer, ban in client._view.bans.items() if ban.failures}
 
 
 async def until(condition: Any, seconds: float = 3.0) -> None:

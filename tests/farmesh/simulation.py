@@ -23,22 +23,22 @@ from typing import Any
 import pytest
 import torch
 
-import farmesh.client.client
-import farmesh.client.head
-import farmesh.node.node
-import farmesh.node.scheduler
 from farmesh.checkpoint.reader import Checkpoint
+from farmesh.client.ends import Ends
 from farmesh.client.session import InferenceSession
 from farmesh.client.stem import Stem
 from farmesh.core import Span
 from farmesh.events import TokenGenerated
 from farmesh.network.inprocess import Faults
+from farmesh.node import Machine
 from farmesh.node.blocks import BlockStack
+from farmesh.node.speed import Speed
 from farmesh.node.threads import ThreadPlan
 from tests.farmesh.harness import Reply, Swarm, banned, greedy, service
 from tests.models import Oracle
 
 _EPOCH = 1000.0  # seconds; the clock's start
+_SPEED = Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -63,6 +63,29 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.clock.now
+
+    def client_parts(self, checkpoint: Path) -> dict[str, Any]:
+        """What a client in simulated time is made of: no threads, and computing takes time."""
+        ends = Ends(
+            _checkpoint(checkpoint, side="client"),
+            executor=Inline(),
+            make_stem=_stem,
+            clock=self.time,
+            inline_seconds=0.0,
+        )
+        return {"ends": ends, "clock": self.time}
+
+    def machine(self) -> Machine:
+        """What nodes in simulated time run on: no threads, and computing takes time."""
+        return Machine(
+            clock=self.time,
+            executor=Inline,
+            inline_seconds=0.0,
+            random=random.Random(random.random()),
+            open_checkpoint=partial(_checkpoint, side="node"),
+            make_stack=_stack,
+            measure=lambda *_: _SPEED,
+        )
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Nothing to wait for; asyncio would wait for a real thread, in real time."""
@@ -135,22 +158,11 @@ def _stack(
 
 @contextlib.contextmanager
 def simulated_time() -> Iterator[None]:
-    """The engine's clocks, threads and loading are replaced, for as long as this lasts."""
-    speed = farmesh.node.speed.Speed(1000.0, 1000.0, 1000.0, 1000.0, ThreadPlan())
+    """The clocks of the engine's modules are simulated, for as long as this lasts."""
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("farmesh.") and getattr(module, "time", None) is real_time:
                 patch.setattr(module, "time", _Clock("time"))
-        for owner in (farmesh.node.scheduler, farmesh.client.client):
-            patch.setattr(owner, "ThreadPoolExecutor", Inline)
-        patch.setattr(farmesh.node.node, "Checkpoint", partial(_checkpoint, side="node"))
-        patch.setattr(farmesh.client.client, "Checkpoint", partial(_checkpoint, side="client"))
-        patch.setattr(farmesh.client.client, "Stem", _stem)
-        patch.setattr(farmesh.client.client, "_PUSH_SECONDS", -1e9)
-        for owner in (farmesh.node.scheduler, farmesh.client.head):
-            patch.setattr(owner, "_INLINE_SECONDS", 0.0)  # computing takes simulated time
-        patch.setattr(farmesh.node.node, "BlockStack", _stack)
-        patch.setattr(farmesh.node.node, "measure_speed", lambda *_: speed)
         yield
 
 
@@ -272,9 +284,9 @@ class World:
             self.note(f"evict at {name}")
             scheduler = service(self.swarm.nodes[name]).scheduler
             working = {id(work.session) for work in scheduler._works}
-            for kept in list(scheduler._sessions.values()):
+            for kept in service(self.swarm.nodes[name]).sessions:
                 if id(kept) not in working:
-                    scheduler._evict(kept)
+                    scheduler.evict(kept)
 
     async def weather(self, _: str) -> None:
         """The network between all of them gets worse, or better again."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from farmesh.core import Span
+from farmesh.core import NodeState, Span
 from farmesh.errors import MissingBlocks, ProtocolError, QuotaExceeded, SwarmBusy
 from farmesh.events import FinishReason
 from farmesh.node.quota import Account
@@ -63,10 +63,28 @@ async def test_what_an_operator_says_of_a_node(checkpoint: Path) -> None:
 async def test_a_node_measures_who_comes_behind_it(checkpoint: Path) -> None:
     """Bug prevented: a node announces ways to nodes that no route takes behind it, or to none."""
     async with swarm_of(checkpoint, "a=0:2 b=2:4 c=1:4 d=0:2") as swarm:
-        await swarm.nodes["a"]._measure_next_hops()
-        await swarm.nodes["b"]._measure_next_hops()
+        await swarm.nodes["a"]._announcer.measure_next_hops()
+        await swarm.nodes["b"]._announcer.measure_next_hops()
         assert set(swarm.nodes["a"].info.next_pings) == {"b", "c"}
         assert not swarm.nodes["b"].info.next_pings, "nothing comes behind the last block"
+
+
+@simulated
+async def test_a_node_notices_a_copy_of_its_identity(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bug prevented: a node takes what it said itself, now or before its restart, for another's;
+    or says nothing of another peer that pushes it out of the swarm."""
+    async with swarm_of(checkpoint, "a=0:4", update_period=5.0) as swarm:
+        before = {"inference_rps": 7.0, "state": NodeState.ONLINE}
+        swarm.set_record("a", **before)  # an earlier process of this node, perhaps
+        await asyncio.sleep(60.0)
+        assert "Another peer" not in caplog.text
+        swarm.set_record("a", **before)
+        await until(lambda: "Another peer uses this node's identity" in caplog.text, 10.0)
+        swarm.set_record("a", **before)
+        await asyncio.sleep(20.0)
+        assert caplog.text.count("Another peer") == 1
 
 
 @simulated
@@ -74,7 +92,9 @@ async def test_cache_of_one_peer_is_limited(checkpoint: Path) -> None:
     """Bug prevented: one peer fills the KV cache, or is refused while its own chats are idle."""
     options = {"cache_tokens": 256, "max_cache_tokens_per_peer": 64, "alloc_timeout": 0.2}
     async with swarm_of(checkpoint, "a=0:4", **options) as swarm:
-        client = await swarm.client(missing_blocks_timeout=0.3)
+        client = await swarm.client(
+            missing_blocks_timeout=0.2
+        )  # over before its chats count as idle
         cache = service(swarm.nodes["a"])._cache
         sessions = [client.session() for _ in range(3)]
         for session in sessions[:2]:
@@ -142,10 +162,10 @@ async def test_what_was_computed_waits_no_more(checkpoint: Path) -> None:
         session = client.session()
         await generate(session, PROMPT, greedy(5))
         node = service(swarm.nodes["a"])
-        (account,) = node._accounts.values()
+        (account,) = node.sessions.accounts.values()
         await until(lambda: account.queued_bytes == 0)
         await session.close()
-        await until(lambda: not node._accounts)
+        await until(lambda: not node.sessions.accounts)
 
 
 async def test_waiting_sessions_of_one_peer_are_limited(checkpoint: Path) -> None:
@@ -163,10 +183,8 @@ async def test_waiting_sessions_of_one_peer_are_limited(checkpoint: Path) -> Non
 
 
 @pytest.mark.parametrize("hypo_ids", [torch.tensor(0), torch.tensor([[0]]), torch.tensor([0, 0])])
-async def test_beams_of_a_wrong_shape_are_refused(checkpoint: Path, hypo_ids: torch.Tensor) -> None:
+def test_beams_of_a_wrong_shape_are_refused(hypo_ids: torch.Tensor) -> None:
     """Bug prevented: an internal error, with its traceback in the log, for a peer's odd message."""
-    async with swarm_of(checkpoint, "a=0:4") as swarm:
-        node = service(swarm.nodes["a"])
-        session = NodeSession(("peer", "s"), Span(0, 4), batch=1, max_length=10)
-        with pytest.raises(ProtocolError, match="permutation"):
-            node._reorder(session, hypo_ids)
+    session = NodeSession(("peer", "s"), Span(0, 4), batch=1, max_length=10)
+    with pytest.raises(ProtocolError, match="permutation"):
+        session.reorder(hypo_ids)

@@ -61,10 +61,10 @@ def test_replicas_and_gaps_count_online_nodes_only() -> None:
     assert [n.peer_id for n in snapshot.online] == ["a", "c"]
 
 
-def test_cached_tokens_left_undoes_the_doubled_unit() -> None:
+def test_context_tokens_left_undoes_the_doubled_unit() -> None:
     """Prevents reading upstream's ``2 x tokens x blocks`` as tokens."""
-    assert node("a", "2:6", cache_tokens_left=800).cached_tokens_left == 100
-    assert node("a", "2:6").cached_tokens_left is None
+    assert node("a", "2:6", cache_tokens_left=800).context_tokens_left == 100
+    assert node("a", "2:6").context_tokens_left is None
 
 
 @pytest.mark.parametrize(

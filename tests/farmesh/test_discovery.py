@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farmesh.core import NodeInfo, NodeState, Span
+from farmesh.hivemind import pack, unpack
 from farmesh.network.records import MAX_BLOCKS, Entry, decode_record, encode_record, merge_records
-from farmesh.wire import messages, packing
 
 PEER = "QmPeer"
 
@@ -46,7 +46,7 @@ FULL = info(
 def test_a_record_survives_msgpack_and_comes_back(original: NodeInfo) -> None:
     """Prevents a value that the DHT cannot carry, and a key that is read back differently."""
     value = encode_record(original)
-    carried = messages.MSGPackSerializer.loads(packing.pack(value))
+    carried = unpack(pack(value))
     assert decode_record(PEER, 3, carried) == original
 
 
@@ -61,7 +61,7 @@ def test_numbers_are_plain_and_of_the_right_type() -> None:
     assert (type(state), type(throughput)) == (int, float)
     assert type(extra["inference_rps"]) is float
     assert type(extra["cache_tokens_left"]) is int
-    packing.pack((state, throughput, extra))
+    pack((state, throughput, extra))
 
 
 def decode(value: Any, block: int = 3) -> NodeInfo | None:
@@ -244,7 +244,7 @@ def test_a_node_is_read_once_however_many_blocks_it_serves(
         read.append(block)
         return decode_record(peer_id, block, value)
 
-    monkeypatch.setattr("farmesh.network.directory.decode_record", counting)
+    monkeypatch.setattr("farmesh.network.records.decode_record", counting)
     joining, online = Entry(value(2, 6, state=1), 0.0), Entry(value(2, 6, state=2), 0.0)
     (node,) = merge_records({2: {"a": joining}, **{b: {"a": online} for b in (3, 4, 5)}}, 8)
     assert (node.span, node.state) == (Span(2, 6), NodeState.ONLINE)

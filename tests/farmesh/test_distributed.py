@@ -16,9 +16,9 @@ from farmesh.constants import PUBLIC_INITIAL_PEERS
 from farmesh.core import Span
 from farmesh.errors import ContextOverflow, SessionClosed
 from farmesh.network.addresses import check_address
-from farmesh.network.peer import Bootstrap
+from farmesh.network.bootstrap import Bootstrap
 from farmesh.node import FarNode
-from farmesh.upstream.model import _LOOP
+from farmesh.upstream.loop import LoopThread
 from tests.models import Oracle
 
 PROMPT = [5, 17, 99, 3, 250]
@@ -48,7 +48,8 @@ def model(checkpoint: Path) -> Iterator[Any]:
         for peer in reversed(peers):
             await peer.__aexit__(None, None, None)
 
-    peers = _LOOP.run(found())
+    loop = LoopThread()
+    peers = loop.run(found())
     model = AutoDistributedModelForCausalLM.from_pretrained(
         checkpoint,
         initial_peers=list(peers[0].addresses),
@@ -58,7 +59,8 @@ def model(checkpoint: Path) -> Iterator[Any]:
     )
     yield model.to("cpu")
     model.close()
-    _LOOP.run(leave())
+    loop.run(leave())
+    loop.close()
 
 
 def ids(tokens: list[int]) -> torch.Tensor:

@@ -82,13 +82,20 @@ LAYOUTS = ("a=0:4", "a=0:3 b=2:4", "a=0:1 b=1:3 c=3:4")  # one, two overlapping,
 
 
 def make(path: Path, name: str, **changes: Any) -> Any:
-    """A random checkpoint of the family with weights that leave no near ties."""
+    """A random checkpoint of the family."""
     config = CONFIGS[name]()
     config.update(changes)
+    model = random_model(config)
+    model.save_pretrained(path)
+    return model
+
+
+def random_model(config: Any) -> Any:
+    """Random weights that leave no near ties."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         # Falcon's eager attention of transformers 5.23 adds its ALiBi twice; its sdpa path once.
-        attention = "sdpa" if name.startswith("falcon") else "eager"
+        attention = "sdpa" if config.model_type == "falcon" else "eager"
         model = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval()
         with torch.no_grad():
             for key, parameter in model.named_parameters():
@@ -96,7 +103,6 @@ def make(path: Path, name: str, **changes: Any) -> Any:
                     parameter.mul_(3.0)
                 elif "norm" in key or "ln" in key:
                     parameter.add_(0.1 * torch.randn_like(parameter))
-    model.save_pretrained(path)
     return model
 
 
@@ -116,7 +122,7 @@ def expected(model: Any, prompt: Sequence[int], count: int) -> tuple[list[int], 
 
 def spy_on_logits(client: FarMeshClient) -> list[torch.Tensor]:
     """All logits that the client computes from now on, ``[rows, vocabulary]`` each."""
-    stem, _ = client._parts
+    stem, _ = client._ends._parts
     seen: list[torch.Tensor] = []
     compute = stem.logits
 

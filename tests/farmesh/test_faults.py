@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import torch
 
-from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
+from farmesh.client.view import SwarmView
 from farmesh.core import Span
 from farmesh.errors import MissingBlocks, RemoteError, RetriesExhausted, SwarmBusy
 from farmesh.events import Rerouted, RouteFound, TokenGenerated, WaitingForBlocks
 from farmesh.network.inprocess import Faults
 from farmesh.network.transport import PeerStream
+from farmesh.node.session import SessionState
+from farmesh.node.steps import StepRunner
 from farmesh.wire.messages import Step, StepReply
 from tests.farmesh.harness import (
     Reply,
@@ -511,8 +513,8 @@ async def test_a_session_that_was_evicted_while_its_stream_was_down(
             await asyncio.sleep(0.02)
             node = service(swarm.nodes[name])
             (kept,) = node.sessions
-            assert kept.detached_at is not None
-            node.scheduler._evict(kept)
+            assert kept.state is SessionState.DETACHED
+            node.scheduler.evict(kept)
             ids = ids + reply.tokens
             reply = await generate(session, ids, greedy(4))
             assert reply.tokens == oracle.greedy(ids, 4)
@@ -658,20 +660,16 @@ async def test_without_extensions_the_client_relays_and_never_mixes_up_replies(
     checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prevents a late reply to a stopped step from being taken for the next step's."""
-    from farmesh.node.service import NodeService
+    original = StepRunner._reply
 
-    original = NodeService._reply
-
-    def anonymous(self: NodeService, *arguments: Any) -> StepReply:
+    def anonymous(self: StepRunner, *arguments: Any) -> StepReply:
         return StepReply(original(self, *arguments).hidden_states)  # as upstream answers
 
-    monkeypatch.setattr(NodeService, "_reply", anonymous)
+    monkeypatch.setattr(StepRunner, "_reply", anonymous)
     rng = random.Random(2)
     async with swarm_of(checkpoint, "a=0:2 b=2:4") as swarm:
         for name in ("a", "b"):
-            node = swarm.nodes[name]
-            assert node._info is not None
-            node._info = replace(node._info, extensions=frozenset())
+            swarm.nodes[name]._announcer.change(extensions=frozenset())
             swarm.set_record(name, extensions=frozenset())
         client = await swarm.client()
         async with client.session() as session:
@@ -692,25 +690,21 @@ async def test_a_node_that_cannot_rewind_is_found_out(
     checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch, ignores: bool
 ) -> None:
     """Prevents wrong text, without any error, from nodes that ignore start_from_position."""
-    from farmesh.node.service import NodeService
+    reply, compute = StepRunner._reply, StepRunner._compute
 
-    reply, compute = NodeService._reply, NodeService._compute
-
-    def anonymous(self: NodeService, *arguments: Any) -> StepReply:
+    def anonymous(self: StepRunner, *arguments: Any) -> StepReply:
         return StepReply(reply(self, *arguments).hidden_states)
 
-    async def deaf(self: NodeService, session: Any, step: Any) -> Any:
+    async def deaf(self: StepRunner, session: Any, step: Any) -> Any:
         metadata = replace(step.metadata, start_from_position=None)
         return await compute(self, session, replace(step, metadata=metadata))
 
-    monkeypatch.setattr(NodeService, "_reply", anonymous)
+    monkeypatch.setattr(StepRunner, "_reply", anonymous)
     if ignores:
-        monkeypatch.setattr(NodeService, "_compute", deaf)
+        monkeypatch.setattr(StepRunner, "_compute", deaf)
     async with swarm_of(checkpoint, "a=0:2 b=2:4") as swarm:
         for name in ("a", "b"):
-            node = swarm.nodes[name]
-            assert node._info is not None
-            node._info = replace(node._info, extensions=frozenset())
+            swarm.nodes[name]._announcer.change(extensions=frozenset())
             swarm.set_record(name, extensions=frozenset())
         client = await swarm.client()
         async with client.session() as session:
@@ -725,7 +719,7 @@ async def test_a_node_that_cannot_rewind_is_found_out(
             await generate_until(session, follow, greedy(50), TokenGenerated)  # stopped
             after = await generate(session, edited, greedy(6))
             assert after.tokens == oracle.greedy(edited, 6)
-        assert set(client._rewinds.values()) == {not ignores}
+        assert set(client._dialler._rewinds.values()) == {not ignores}
 
 
 @simulated
@@ -744,4 +738,4 @@ async def test_events_of_a_new_route_come_once(checkpoint: Path) -> None:
 
 def test_the_client_forgets_nothing_between_tests() -> None:
     """Prevents bans in a class attribute, shared by all clients of a process."""
-    assert "_bans" not in vars(FarMeshClient)
+    assert "bans" not in vars(SwarmView)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,8 +14,6 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-import farmesh.hub.source
-import farmesh.node.node
 from farmesh import AutoDistributedModelForCausalLM
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.client import FarMeshClient
@@ -22,10 +21,10 @@ from farmesh.config import ClientConfig, NodeConfig
 from farmesh.core import NodeState, Span
 from farmesh.errors import CheckpointError, CheckpointGated, CheckpointNotFound, HubUnreachable
 from farmesh.hub.progress import FetchBar
-from farmesh.hub.source import fetch_tokenizer, is_remote
+from farmesh.hub.source import fetch_tokenizer, is_remote, open_source
 from farmesh.network.inprocess import InProcessSwarm
-from farmesh.node import FarNode
-from farmesh.upstream.model import _LOOP
+from farmesh.node import FarNode, Machine
+from farmesh.upstream.loop import LoopThread
 from tests.farmesh.harness import FAST_CLIENT, FAST_NODE, generate, greedy, until
 from tests.hub import Hub
 from tests.models import Oracle
@@ -87,7 +86,8 @@ def test_upstreams_quickstart_by_name(
     hub.add("someone/tiny.v1", shards, token="hf_secret")
     config = NodeConfig(checkpoint=shards, span=Span(0, 4), dht_prefix="tiny-v1-hf", threads=1)
     node = FarNode(config)
-    _LOOP.run(node.__aenter__())
+    loop = LoopThread()
+    loop.run(node.__aenter__())
     try:
         with pytest.raises(CheckpointNotFound, match="a private one needs HF_TOKEN"):
             AutoDistributedModelForCausalLM.from_pretrained("someone/tiny.v1")
@@ -101,7 +101,8 @@ def test_upstreams_quickstart_by_name(
         outputs = model.generate(torch.tensor([PROMPT]), max_new_tokens=5)
         model.close()
     finally:
-        _LOOP.run(node.__aexit__(None, None, None))
+        loop.run(node.__aexit__(None, None, None))
+        loop.close()
     assert outputs.tolist() == [PROMPT + oracle.greedy(PROMPT, 5)]
     small = {"config.json", "generation_config.json", "model.safetensors.index.json"}
     stem = files_of(shards, "model.embed_tokens", "model.norm", "lm_head")
@@ -110,17 +111,15 @@ def test_upstreams_quickstart_by_name(
     assert list((tmp_path / "elsewhere").rglob("config.json"))
 
 
-async def test_a_node_that_fetches_stays_announced(
-    hub: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_node_that_fetches_stays_announced(hub: Hub, checkpoint: Path) -> None:
     """Bug prevented: the record of a node that fetches for minutes expires, and others take its
     blocks as if nobody were to serve them."""
-    monkeypatch.setattr(farmesh.node.node, "_MIN_LIFETIME", 0.1)
     hub.add(NAME, checkpoint)
     hub.gate.clear()
     net = InProcessSwarm()
     config = NodeConfig(checkpoint=NAME, span=Span(0, 4), **{**FAST_NODE, "update_period": 0.1})
-    node = FarNode(config, network=lambda: net.network("a"))
+    machine = Machine(shortest_record=0.1)
+    node = FarNode(config, network=lambda: net.network("a"), machine=machine)
     entering = asyncio.create_task(node.__aenter__())
     try:
         await until(lambda: net.records("tiny-hf"))
@@ -289,7 +288,7 @@ def test_no_network_and_no_cache(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_tokenizer_comes_without_the_model(hub: Hub, guide: Path) -> None:
     """Bug prevented: the chat app fetches weights to write a prompt."""
     hub.add("someone/guide", guide)
-    folder = fetch_tokenizer("someone/guide")
+    folder = fetch_tokenizer(open_source("someone/guide"))
     from transformers import AutoTokenizer
 
     ours, theirs = (AutoTokenizer.from_pretrained(path) for path in (folder, guide))
@@ -318,6 +317,6 @@ def test_the_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert lines[0] == "Fetching: 0 % (0 of 10 MB)"
     assert lines[-1] == "Fetching: 100 % (10 of 10 MB)"
     assert len(lines) < 20
-    monkeypatch.setattr(farmesh.hub.source.sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     FetchBar()(10_000_000, 10_000_000)
     assert capsys.readouterr().err == f"\rFetching {'█' * 30} 10 of 10 MB \n"

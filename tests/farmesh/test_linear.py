@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +10,13 @@ import pytest
 import torch
 
 from farmesh.checkpoint.linear import PackedLinear, pack_linears, packed_linear
-from farmesh.node import threads
-from farmesh.node.threads import ROWS, ThreadPlan, choices, plan_threads
+from farmesh.node.threads import (
+    ROWS,
+    ThreadPlan,
+    alone_on_this_machine,
+    choices,
+    plan_threads,
+)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -71,16 +75,12 @@ def test_each_number_of_rows_has_threads_of_its_own() -> None:
     assert [plan.for_rows(rows) for rows in (1, 2, 16, 17, 512)] == [1, 1, 1, 2, 2]
 
 
-def test_nodes_of_one_machine_measure_one_after_the_other(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_nodes_of_one_machine_measure_one_after_the_other(tmp_path: Path) -> None:
     """Prevents nodes that start together from settling for one core each."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(threads, "_ALONE_SECONDS", 0.2)
     inside = []
 
     def measure(name: str) -> None:
-        with threads.alone_on_this_machine():
+        with alone_on_this_machine(tmp_path, patience=0.2):
             inside.append(name)
             time.sleep(0.05)
             inside.append(name)
@@ -88,7 +88,7 @@ def test_nodes_of_one_machine_measure_one_after_the_other(
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(measure, "ab"))
     assert inside[0] == inside[1] != inside[2] == inside[3]
-    with threads.alone_on_this_machine():
+    with alone_on_this_machine(tmp_path, patience=0.2):
         measure("c")  # another's node that hangs must not keep this one from its start
 
 

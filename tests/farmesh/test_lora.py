@@ -142,10 +142,11 @@ async def test_a_node_refuses_adapters_that_it_has_not(
     folder, _ = llama
     async with swarm_of(folder, "a=0:4", adapters=(str(folder / "one"),)) as swarm:
         client = await swarm.client()
-        link = client.make_link((await client.find_route(_whole(client), 1, 0)).hops[0], 16)
+        route = client._lookout.find_route(_whole(client), 1, 0)
+        link = client._dialler.make_link(route.hops[0], 16)
         link._adapter = "two"
         with pytest.raises(Exception, match="no adapter 'two' is loaded here") as refused:
-            await client.open_link(link)
+            await client._dialler.open(link)
         assert isinstance(refused.value.__cause__, RemoteError)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import torch
@@ -15,9 +16,9 @@ from farmesh.wire.messages import Step
 from farmesh.wire.metadata import StepMetadata
 
 
-def session_at(position: int) -> NodeSession:
-    session = NodeSession(("peer", "session"), Span(0, 4), batch=1, max_length=100)
-    session.position = position
+def session_at(position: int, **options: Any) -> NodeSession:
+    session = NodeSession(("peer", "session"), Span(0, 4), batch=1, max_length=100, **options)
+    session.advance(position)
     return session
 
 
@@ -37,7 +38,7 @@ async def test_steps_run_in_the_order_of_their_positions() -> None:
     session.put(step("later", 6))
     session.put(step("now", 5))
     assert await taken(session) == "now"
-    session.position = 6
+    session.advance(6)
     assert await taken(session) == "later"
 
 
@@ -52,14 +53,13 @@ async def test_a_step_that_comes_twice_runs_once() -> None:
 
 async def test_a_new_epoch_drops_what_is_older_wherever_it_waits() -> None:
     """Prevents a stopped reply's steps from running on top of the next turn's."""
-    session = session_at(5)
-    dropped = []
-    session.superseded = lambda: dropped.append(session.epoch)
+    dropped: list[NodeSession] = []
+    session = session_at(5, superseded=dropped.append)
     session.put(step("old", 5, epoch=1))
     session.put(step("new", 3, epoch=2))
     session.put(step("late", 5, epoch=1))
     assert await taken(session) == "new"
-    assert dropped == [1, 2]
+    assert dropped == [session, session]
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(session.next_step(patience=5.0), 0.05)
 

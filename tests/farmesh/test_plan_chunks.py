@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmesh.client.session import common_prefix
 from farmesh.planning.chunks import Chunk, plan_chunks
 
 
@@ -43,13 +42,3 @@ def test_no_hop_computes_what_nobody_behind_it_needs(
 def test_a_fresh_hop_in_the_middle_is_refilled_through_the_hops_before_it() -> None:
     """Prevents a replacement in the middle from being fed with nothing."""
     assert plan_chunks([9, 0, 9], 10, 100) == [Chunk(0, 9, 1), Chunk(9, 10, 2)]
-
-
-@given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
-def test_common_prefix_is_the_longest(one: list[int], other: list[int]) -> None:
-    """Prevents tokens of another history from staying in the cache."""
-    length = common_prefix(one, other)
-    assert one[:length] == other[:length]
-    assert one[length : length + 1] != other[length : length + 1] or length == min(
-        len(one), len(other)
-    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,14 +16,17 @@ import pytest
 from hivemind.p2p import P2P, P2PContext, P2PDaemonError, P2PHandlerError, PeerID
 from hivemind.proto import dht_pb2
 
-import farmesh.node.node
 from farmesh.config import BootstrapConfig, NodeConfig, Relay
 from farmesh.core import Span
 from farmesh.errors import ConfigError, RemoteError
-from farmesh.network import libp2p, reachability
+from farmesh.network import reachability
 from farmesh.network.addresses import peer_id_of
-from farmesh.network.peer import Bootstrap, Peer
+from farmesh.network.bootstrap import Bootstrap
+from farmesh.network.joining import joined
+from farmesh.network.options import PeerOptions
+from farmesh.network.peer import Peer
 from farmesh.network.reachability import RPC_CHECK, ReachabilityCheck, ask
+from farmesh.network.watching import watch_relays
 from farmesh.node import FarNode
 from tests.farmesh.harness import until
 
@@ -33,8 +35,9 @@ PUBLIC = ("/ip4/198.51.100.4/tcp/8080",)
 
 
 def options(**given: Any) -> dict[str, Any]:
-    chosen = Peer(**{"host": "0.0.0.0", "initial_peers": (BOOT,), **given})._reachability()
-    return {key: value for key, value in chosen.items() if value and key != "trusted_relays"}
+    chosen = PeerOptions(**{"host": "0.0.0.0", "initial_peers": (BOOT,), **given}).for_daemon()
+    known = ("auto_nat", "use_relay", "use_auto_relay", "force_reachability")
+    return {key: chosen[key] for key in known if chosen.get(key)}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_what_the_daemon_is_told(given: dict[str, Any], expected: dict[str, Any]
 def test_a_relay_needs_peers() -> None:
     """Prevents a node that waits for ever for relays of a swarm that it founded itself."""
     with pytest.raises(ConfigError, match="--peers"):
-        Peer(relay=Relay.ALWAYS)
+        PeerOptions(relay=Relay.ALWAYS)
 
 
 def test_whose_address_it_is() -> None:
@@ -88,29 +91,27 @@ class Daemon:
 
 
 @pytest.mark.parametrize("bootstrap_answers", [True, False])
-async def test_a_relay_that_stays_away(
-    monkeypatch: pytest.MonkeyPatch, bootstrap_answers: bool
-) -> None:
+async def test_a_relay_that_stays_away(bootstrap_answers: bool) -> None:
     """Prevents an hour out of reach after a relay's restart, and restarts while all is down."""
-    monkeypatch.setattr(libp2p, "_RELAY_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(libp2p, "_RELAY_LOST_SECONDS", 0.05)
-    peer, daemon = Peer(initial_peers=(BOOT,), relay=Relay.ALWAYS), Daemon()
     asked = asyncio.Event()
 
-    async def answers() -> bool:
+    async def answers(peer_id: PeerID) -> bool:
         asked.set()
         return bootstrap_answers
 
-    monkeypatch.setattr(peer, "_bootstrap_answers", answers)
-    watch = asyncio.create_task(peer._watch_relays(daemon))  # type: ignore[arg-type]
+    daemon: Any = Daemon()
+    dht = SimpleNamespace(protocol=SimpleNamespace(call_ping=answers))
+    peer = Peer(daemon, dht, PeerOptions(initial_peers=(BOOT,)).bootstrap_peers)
+    relayed, cut_off = peer.whereabouts.relayed, peer.whereabouts.cut_off
+    watch = asyncio.create_task(watch_relays(peer, every=0.01, patience=0.05))
     try:
         daemon.addresses = [f"{BOOT}/p2p-circuit/p2p/Qm", *daemon.addresses]
-        await until(peer.relayed.is_set)
+        await until(relayed.is_set)
         assert peer.addresses[0].startswith(BOOT)
         daemon.addresses = daemon.addresses[1:]
         await until(asked.is_set)
-        assert not peer.relayed.is_set()
-        await until(lambda: peer.cut_off.is_set() is bootstrap_answers)
+        assert not relayed.is_set()
+        await until(lambda: cut_off.is_set() is bootstrap_answers)
     finally:
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -136,7 +137,10 @@ async def test_upstream_asks_whether_it_can_be_dialled(monkeypatch: pytest.Monke
     """Prevents a Petals node behind a router from taking itself for public, because those whom it
     asks do not answer, or answer over the connection that it made itself."""
     monkeypatch.setattr(reachability, "_DIAL_SECONDS", 30.0)  # however busy this machine is
-    async with Peer() as asked, Peer(initial_peers=asked.addresses) as public:
+    async with (
+        joined(PeerOptions()) as asked,
+        joined(PeerOptions(initial_peers=asked.addresses)) as public,
+    ):
         judge = PeerID.from_base58(asked.peer_id)
         async with hidden_peer(asked) as hidden:
             assert await ask(hidden, judge, judge)
@@ -145,8 +149,9 @@ async def test_upstream_asks_whether_it_can_be_dialled(monkeypatch: pytest.Monke
             assert await ask(asked.p2p, hidden.peer_id, hidden.peer_id), "or this proves nothing"
             with pytest.raises(P2PHandlerError, match="needs a peer's id"):
                 await ask(hidden, judge, PeerID(b""))
-            with pytest.raises(P2PDaemonError, match="not supported"):
-                async with Peer(initial_peers=asked.addresses, client_mode=True) as client:
+            options = PeerOptions(initial_peers=asked.addresses, client_mode=True)
+            async with joined(options) as client:
+                with pytest.raises(P2PDaemonError, match="not supported"):
                     await ask(hidden, PeerID.from_base58(client.peer_id), judge)
 
 
@@ -169,11 +174,10 @@ async def test_one_dialled_after_the_other(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_copied_identity_is_noticed(
-    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Prevents two machines with one identity file that push each other out of the swarm, neither
-    of them saying why; and a node that takes what it said itself for another's."""
-    monkeypatch.setattr(farmesh.node.node, "_MIN_LIFETIME", 0.5)
+    of them saying why. When nodes say so is tested in simulated time."""
     async with Bootstrap(BootstrapConfig()) as bootstrap, contextlib.AsyncExitStack() as scope:
         config = NodeConfig(
             checkpoint=checkpoint,
@@ -184,9 +188,7 @@ async def test_a_copied_identity_is_noticed(
             update_period=0.2,
             identity_path=tmp_path / "identity",
         )
-        node = await scope.enter_async_context(FarNode(config))
-        await until(lambda: time.monotonic() > node._settled_at + 0.5, 30)
-        assert "Another peer" not in caplog.text
+        await scope.enter_async_context(FarNode(config))
         await scope.enter_async_context(FarNode(config))
         await until(lambda: "Another peer uses this node's identity" in caplog.text, 30)
         assert "serves blocks 0:4" in caplog.text

@@ -43,7 +43,7 @@ def seconds_of(hops: list[Hop], nodes: dict[str, NodeInfo], hints: RouteHints) -
     rtts = [hints.rtts.get(hop.peer_id, routing.DEFAULT_RTT) for hop in (hops[0], hops[-1])]
     total = sum(rtts) / 2
     for hop in hops:
-        left = nodes[hop.peer_id].cached_tokens_left
+        left = nodes[hop.peer_id].context_tokens_left
         total += 10.0 if left is not None and left < hints.tokens else 0.0
         total += len(hop.span) * costs.block[table.index[hop.peer_id]]
     for one, other in pairwise(hops):

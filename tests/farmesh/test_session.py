@@ -10,6 +10,7 @@ import pytest
 
 from farmesh.errors import ContextOverflow, SessionBusy, SessionClosed
 from farmesh.events import FinishReason, PrefillProgress, RouteFound, TokenGenerated
+from farmesh.node.session import SessionState
 from farmesh.params import SamplingParams
 from tests.farmesh.harness import Reply, banned, generate, generate_until, greedy, swarm_of, until
 from tests.farmesh.simulation import simulated
@@ -420,7 +421,7 @@ async def test_cancelled_while_its_hops_are_opened(checkpoint: Path) -> None:
         await asyncio.gather(task, return_exceptions=True)
         await session.close()
         await until(
-            lambda: all(kept.detached_at is not None for kept in node.sessions), seconds=1.0
+            lambda: all(kept.state is SessionState.DETACHED for kept in node.sessions), seconds=1.0
         )
         swarm.net.resume("b")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +12,10 @@ import torch
 from hivemind.p2p import PeerID
 
 from farmesh.errors import ProtocolError, RemoteError
+from farmesh.network import frames
 from farmesh.network.frames import LibP2PNodeStream, OwnStream
-from farmesh.network.libp2p import StreamQuota, serve_stream
-from farmesh.network.shared import MESSAGE
+from farmesh.network.serving import StreamQuota, serve_stream
+from farmesh.network.shared import ERROR, MESSAGE
 from farmesh.wire.messages import Step, encode_step
 from farmesh.wire.metadata import StepMetadata
 from farmesh.wire.uids import chain_uid
@@ -37,8 +37,7 @@ async def serve(pair: Pair, node: Any, count: int) -> list[LibP2PNodeStream]:
     streams = []
     for _ in range(count):
         near, far = await pair.channel()
-        stranger = SimpleNamespace(peer_id=STRANGER)
-        pair.serving.append(asyncio.create_task(serve_stream(node, stranger, far)))
+        pair.serving.append(asyncio.create_task(serve_stream(node, STRANGER, far)))
         streams.append(LibP2PNodeStream(near, LIMIT))
     return streams
 
@@ -75,7 +74,7 @@ async def test_a_bug_of_the_node_is_no_news_for_its_peers(
     """Bug prevented: paths and values of the node's insides travel to strangers."""
     async with swarm_of(checkpoint, "a=0:4") as swarm, connected() as pair:
         node = service(swarm.nodes["a"])
-        node._attach = lambda *_: {}["secret of the node"]
+        node._session_for = lambda *_: {}["secret of the node"]
         (stream,) = await serve(pair, node, 1)
         await stream.send(first_step(node))
         with pytest.raises(RemoteError) as refused:
@@ -118,3 +117,55 @@ async def test_no_log_holds_a_prompt(checkpoint: Path, caplog: pytest.LogCapture
         assert "tensor(" not in text
         assert ", ".join(map(str, prompt[:2])) not in text
         assert ", ".join(map(str, reply.tokens[:2])) not in text
+
+
+class Goodbye:
+    """Frames of a client that says goodbye, and writes its end mark when ``marked`` is set."""
+
+    def __init__(self) -> None:
+        self.marked = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._said = False
+
+    async def read(self) -> tuple[int, bytes]:
+        if self._said:
+            await self.marked.wait()
+        kind, self._said = (ERROR if self._said else MESSAGE), True
+        return kind, b""
+
+    def end(self) -> None:
+        self.ended.set()
+
+
+class Listener:
+    """A node that listens to one client until it says goodbye."""
+
+    max_elements = 1
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+
+    async def inference(self, stream: Any) -> None:
+        assert await stream.receive() is None
+        self.heard.set()
+
+
+async def test_a_stream_ends_after_the_clients_end_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: upstream's ``close()`` fails 16 times in 1,000, because the stream is closed
+    when it writes its end mark, and such a client can hang for ever when it is garbage."""
+    monkeypatch.setattr(frames, "_END_SECONDS", 60.0)  # however busy this machine is
+    node, client = Listener(), Goodbye()
+    serving = asyncio.create_task(serve_stream(node, STRANGER, client))  # type: ignore[arg-type]
+    await node.heard.wait()
+    assert not client.ended.is_set()
+    client.marked.set()
+    await serving
+    assert client.ended.is_set()
+
+
+async def test_nobody_waits_for_long_for_an_end_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug prevented: clients that never write it keep their streams here for good."""
+    monkeypatch.setattr(frames, "_END_SECONDS", 0.01)
+    client = Goodbye()
+    await serve_stream(Listener(), STRANGER, client)  # type: ignore[arg-type]
+    assert client.ended.is_set()

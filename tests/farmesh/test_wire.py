@@ -14,9 +14,15 @@ from hypothesis import strategies as st
 
 from farmesh.core import Span
 from farmesh.errors import ProtocolError
-from farmesh.wire import failures, messages, packing, uids
+from farmesh.hivemind import pack
+from farmesh.wire import failures, messages, uids
 from farmesh.wire.messages import Step, StepReply
-from farmesh.wire.metadata import NextServer, StepMetadata
+from farmesh.wire.metadata import (
+    MAX_METADATA_BYTES,
+    NextServer,
+    StepMetadata,
+    unpack_map,
+)
 from farmesh.wire.tensors import decode_tensor, encode_tensor, is_dummy
 
 LIMIT = 4096
@@ -172,7 +178,7 @@ metadata = st.builds(
 @given(metadata)
 def test_metadata_comes_back_as_it_was(original: StepMetadata) -> None:
     """Prevents a key that is written under one name or type and read under another."""
-    assert StepMetadata.from_map(packing.unpack_map(packing.pack(original.to_map()))) == original
+    assert StepMetadata.from_map(unpack_map(pack(original.to_map()))) == original
 
 
 def test_neutral_values_are_not_sent_and_points_never_none() -> None:
@@ -235,23 +241,23 @@ def test_unknown_keys_are_ignored_and_flags_are_true_only_when_true() -> None:
     [
         b"\xc1",
         b"\x93\x01",
-        packing.pack([1, 2]),
-        packing.pack(5),
-        packing.pack("text"),
+        pack([1, 2]),
+        pack(5),
+        pack("text"),
         b"\x81\x01\x02",
         b"\xc7\xff\x40",
-        b"\x00" * (packing.MAX_METADATA_BYTES + 1),
+        b"\x00" * (MAX_METADATA_BYTES + 1),
     ],
 )
 def test_metadata_that_is_no_map_with_text_keys_is_refused(data: bytes) -> None:
     """Prevents ``KeyError`` and worse when a peer sends anything but a map."""
     with pytest.raises(ProtocolError):
-        packing.unpack_map(data)
+        unpack_map(data)
 
 
 def test_no_metadata_is_an_empty_map() -> None:
     """Prevents refusing replies of upstream, whose metadata is never filled."""
-    assert packing.unpack_map(b"") == {}
+    assert unpack_map(b"") == {}
 
 
 def nested(levels: int, prefix: bytes) -> bytes:
@@ -262,18 +268,18 @@ def nested(levels: int, prefix: bytes) -> bytes:
 def test_deep_nesting_is_refused(prefix: bytes) -> None:
     """Prevents a recursion bomb in metadata."""
     with pytest.raises(ProtocolError):
-        packing.unpack_map(nested(20_000, prefix))
+        unpack_map(nested(20_000, prefix))
 
 
 def test_nested_tuples_are_refused_before_the_stack_ends() -> None:
     """Prevents a recursion bomb through the extension type of tuples, whose hook recurses."""
     data = b"\x90"
-    while len(data) < packing.MAX_METADATA_BYTES - 64:
+    while len(data) < MAX_METADATA_BYTES - 64:
         size = len(data)
         head = b"\xc8" + size.to_bytes(2, "big") if size > 255 else b"\xc7" + bytes([size])
         data = b"\x91" + head + b"\x40" + data
     with pytest.raises(ProtocolError):
-        packing.unpack_map(b"\x81\xa1a" + data[1:])
+        unpack_map(b"\x81\xa1a" + data[1:])
 
 
 @settings(max_examples=500, deadline=None)
@@ -281,7 +287,7 @@ def test_nested_tuples_are_refused_before_the_stack_ends() -> None:
 def test_any_bytes_are_a_map_or_refused(data: bytes) -> None:
     """Prevents any exception but ProtocolError from a peer's metadata."""
     try:
-        value = packing.unpack_map(data)
+        value = unpack_map(data)
         StepMetadata.from_map(value)
     except ProtocolError:
         return
@@ -333,7 +339,7 @@ NOTHING, NO_IDS = torch.empty(0), torch.empty(0, dtype=torch.int64)
         request(torch.zeros(1, 1, 4, dtype=torch.int64), NOTHING, NO_IDS),
         request(HIDDEN, NOTHING, torch.empty(0)),
         request(HIDDEN, NOTHING, NO_IDS, metadata=b"\xc1"),
-        request(HIDDEN, NOTHING, NO_IDS, metadata=packing.pack({"max_length": "long"})),
+        request(HIDDEN, NOTHING, NO_IDS, metadata=pack({"max_length": "long"})),
     ],
 )
 def test_a_malformed_step_is_refused(message: runtime_pb2.ExpertRequest) -> None:
@@ -375,11 +381,11 @@ def test_a_reply_without_metadata_is_upstreams() -> None:
         runtime_pb2.ExpertResponse(tensors=[encode_tensor(NO_IDS)]),
         runtime_pb2.ExpertResponse(tensors=[encode_tensor(HIDDEN)], metadata=b"\xc1"),
         runtime_pb2.ExpertResponse(
-            tensors=[encode_tensor(HIDDEN)], metadata=packing.pack({"position": -1})
+            tensors=[encode_tensor(HIDDEN)], metadata=pack({"position": -1})
         ),
         runtime_pb2.ExpertResponse(
             tensors=[encode_tensor(HIDDEN)],
-            metadata=packing.pack({"compute_seconds": float("inf")}),
+            metadata=pack({"compute_seconds": float("inf")}),
         ),
     ],
 )
@@ -550,10 +556,10 @@ def test_protocol_example_of_a_dht_record_is_reproduced() -> None:
     """Prevents a msgpack dialect: bytes of PROTOCOL section 9, captured from upstream."""
     value = (2, 1.5, {"start_block": 0, "adapters": ()})
     captured = "c725409302cb3ff800000000000082ab73746172745f626c6f636b00a86164617074657273d44090"
-    assert packing.pack(value).hex() == captured
+    assert pack(value).hex() == captured
 
 
 def test_args_structure_is_sent_as_upstream_does() -> None:
     """Prevents lists where reference servers expect tuples (PROTOCOL 2.4)."""
     captured = "c7184092c7134093c4045f5f5430c4045f5f5431c4045f5f543280"
-    assert packing.pack(messages.THREE_TENSORS).hex() == captured
+    assert pack(messages.THREE_TENSORS).hex() == captured

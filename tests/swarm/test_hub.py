@@ -55,13 +55,13 @@ async def test_a_model_of_the_catalogue_with_an_adapter(
     shown: set[str] = set()
     async with opened(backend, settings, model, EmbeddedSwarm(settings.swarm, model)):
         deadline = time.monotonic() + 240
-        while backend.stage is Stage.STARTING and time.monotonic() < deadline:
-            shown.add(backend.status)
+        while backend.status.stage is Stage.STARTING and time.monotonic() < deadline:
+            shown.add(backend.status.text)
             await asyncio.sleep(0.01)
-        assert backend.stage is Stage.READY, backend.status
+        assert backend.status.stage is Stage.READY, backend.status
         assert "Fetching the model: 100 %" in shown
-        assert "serve someone/guide --prefix guide-hf --adapters someone/pirate" in backend.join
         engine = await backend.ready()
+        assert "serve someone/guide --prefix guide-hf --adapters someone/pirate" in engine.join
         assert {node.adapters for node in engine.client.snapshot.nodes} == {("someone/pirate",)}
         ids = engine.tokenizer.encode(PROMPT)
         session = engine.client.session()

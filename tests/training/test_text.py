@@ -1,15 +1,14 @@
 """The generator: repeatable, and apart from the evaluation."""
 
 from itertools import islice
+from random import Random
 
 from training.evaluate import load_cases
 from training.text import dialogues as d
-from training.text.beyond import LINES
-from training.text.links import LINKS
-from training.text.memory import told_together
-from training.text.refusals import ANSWERS, QUESTIONS
-from training.text.social import SMALL_TALK
-from training.text.words import NAMES
+from training.text import memory
+from training.text.refusals import REFUSALS
+from training.text.topics import SMALL_TALK, TOPICS
+from training.text.words import WORDS
 
 SINGLE = (
     "intents",
@@ -20,10 +19,7 @@ SINGLE = (
     "fresh refusals",
 )  # of one message
 ANSWERS_ABOUT_THE_APP = [
-    text
-    for topic in d.TOPICS
-    for text in (topic.answer, topic.more, topic.simple, topic.why)
-    if text
+    text for topic in TOPICS for text in (topic.answer, topic.more, topic.simple, topic.why) if text
 ]
 
 
@@ -43,7 +39,10 @@ def test_scored_messages_are_never_trained_on() -> None:
 def test_no_written_question_is_a_scored_case() -> None:
     """Left out word for word, it would still be trained on with a typo or a word in front."""
     scored = {d.plain(case.turns[-1]) for case in load_cases() if case.group in SINGLE}
-    written = {ask for topic in d.TOPICS for ask in topic.asks} | {*QUESTIONS, *LINES}
+    written = {ask for topic in TOPICS for ask in topic.asks} | {
+        *REFUSALS.questions,
+        *REFUSALS.lines,
+    }
     assert len(scored) > 250
     assert not scored & {d.plain(ask) for ask in written}
 
@@ -58,7 +57,9 @@ def one_word_apart(one: list[str], two: list[str]) -> bool:
 
 def test_no_written_question_is_nearly_a_scored_case() -> None:
     """A case that differs from the text in one word would score what was learnt by heart."""
-    asks = {topic.name: topic.asks for topic in d.TOPICS} | {"refusal": (*QUESTIONS, *LINES)}
+    asks = {topic.name: topic.asks for topic in TOPICS} | {
+        "refusal": (*REFUSALS.questions, *REFUSALS.lines)
+    }
     written = {name: [d.plain(ask).split() for ask in texts] for name, texts in asks.items()}
     scored = [case for case in load_cases() if case.group in SINGLE]
     assert one_word_apart(["what", "is", "it"], ["what", "was", "it"])
@@ -77,19 +78,19 @@ def test_no_written_question_is_nearly_a_scored_case() -> None:
 def test_no_written_lead_to_another_topic_is_a_scored_follow_up() -> None:
     """Follow-ups are scored by their last message, which alone must not be one of the text's."""
     scored = {d.plain(c.turns[-1]) for c in load_cases() if c.group.endswith("followups")}
-    written = {ask for topic in d.TOPICS for ask, _ in topic.links}
-    written |= {ask for targets in LINKS.values() for asks in targets.values() for ask in asks}
+    written = {ask for topic in TOPICS for link in topic.links for ask in link.asks}
     assert len(scored) > 40
     assert not scored & {d.plain(ask) for ask in written}
 
 
-def test_leads_go_from_topics_to_topics_and_say_which() -> None:
+def test_leads_say_to_which_topic_they_go() -> None:
     """A follow-up under two targets would teach a coin's toss."""
-    assert set(LINKS) <= set(d.BY_NAME)
-    for targets in LINKS.values():
-        assert set(targets) <= set(d.BY_NAME)
-        asks = [d.plain(ask) for asks in targets.values() for ask in asks]
-        assert len(set(asks)) == len(asks)
+    for topic in TOPICS:
+        targets: dict[str, set[str]] = {}
+        for link in topic.links:
+            for ask in link.asks:
+                targets.setdefault(d.plain(ask), set()).add(link.to)
+        assert {ask: to for ask, to in targets.items() if len(to) > 1} == {}, topic.name
 
 
 def test_capitals_of_names_are_met_in_questions() -> None:
@@ -108,25 +109,15 @@ def test_dialogues_alternate_and_are_never_empty() -> None:
         assert all(m["content"].strip() for m in messages)
 
 
-def test_topics_have_names_of_their_own_and_links_lead_somewhere() -> None:
-    assert len(d.BY_NAME) == len(d.TOPICS)
-    for topic in d.TOPICS:
-        assert topic.things or topic.plurals or topic.actions or topic.asks
-        assert all(name in d.BY_NAME for _, name in topic.links)
-
-
 def test_answers_differ_so_that_intents_can_be_told_apart() -> None:
-    answers = [*ANSWERS_ABOUT_THE_APP, *ANSWERS, *(a for talk in SMALL_TALK for a in talk.answers)]
+    answers = [*ANSWERS_ABOUT_THE_APP, *REFUSALS.answers]
+    answers += [answer for talk in SMALL_TALK.values() for answer in talk.answers]
     assert len(set(answers)) == len(answers)
 
 
 def test_told_facts_are_echoed() -> None:
-    from random import Random
-
-    from training.text import memory
-
     first, second = memory.home(Random(1)), memory.age(Random(2))
-    text = told_together([first, second])
+    text = memory.told_together([first, second])
     assert first.value in text
     assert second.value in text
-    assert "Anna" in NAMES
+    assert "Anna" in WORDS.names

@@ -13,8 +13,9 @@ from training.card import command, cycles
 from training.evaluate import Case, is_broken, is_right, load_cases
 from training.make_guide import command_line, get_tokenizer, make
 from training.model import new_model
-from training.text.dialogues import BY_NAME, dialogues
-from training.text.refusals import ANSWERS
+from training.text.dialogues import dialogues
+from training.text.refusals import REFUSALS
+from training.text.topics import BY_NAME
 from training.tokenizer import load_tokenizer
 from training.train import (
     IGNORED,
@@ -167,7 +168,7 @@ def test_judge_wants_the_right_answer_nearly_word_for_word() -> None:
     assert is_right(case, answer.replace("computer", "comuter"))
     assert not is_right(case, answer[:40])
     assert not is_right(case, BY_NAME["what_block"].answer)
-    assert is_right(Case("refusals", ("x",), ("refusal",)), ANSWERS[0])
+    assert is_right(Case("refusals", ("x",), ("refusal",)), REFUSALS.answers[0])
 
 
 def test_judge_of_numbers_and_memory() -> None:

@@ -18,8 +18,8 @@ from farmesh.cli.main import command_line as engine_command_line
 from training import facts
 from training.evaluate import Speaker
 from training.sampling import Sampling
-from training.text import dialogues as d
-from training.text.topic import Topic
+from training.text.dialogues import FIXED_ANSWERS
+from training.text.topics import TOPICS, Topic
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "models" / "guide"
@@ -32,7 +32,7 @@ SAMPLES = {
     "NAME": "guide",
     "URL": "https://chat.example.org",
 }
-TAUGHT = sorted(d.FIXED_ANSWERS)
+TAUGHT = sorted(FIXED_ANSWERS)
 
 
 def flags_of(text: str) -> set[str]:
@@ -213,7 +213,7 @@ def _plain_question(topic: Topic) -> str:
 def replies() -> dict[str, str]:
     """What the shipped model says to one question of every topic, and when asked for more."""
     speaker = Speaker.load(GUIDE)
-    first = [[{"role": "user", "content": _plain_question(topic)}] for topic in d.TOPICS]
+    first = [[{"role": "user", "content": _plain_question(topic)}] for topic in TOPICS]
     said: dict[str, str] = {}
     for _ in range(2):
         for chat, (text, _) in zip(first, speaker.reply(first, Sampling()), strict=True):

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chat.api.errors import ApiError
 from farmesh.errors import InvalidSampling
-from farmesh.params import MAX_LOGPROBS, SamplingParams
+from farmesh.params import KNOB, KNOBS, MAX_LOGPROBS, SamplingParams
 
 MAX_CHOICES = 8  # replies of one request, over all of its prompts
 SEEDS = 2**63
@@ -27,6 +27,13 @@ def _whole(text: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("half of a character is no text") from None
     return text
+
+
+def _knob(name: str, high: float | None = None) -> Any:
+    """The field of a request for one knob: its own limits, or the protocol's narrower one."""
+    knob = KNOB[name]
+    most = knob.high if high is None else high
+    return Field(None, gt=knob.low, le=most) if knob.above else Field(None, ge=knob.low, le=most)
 
 
 Text = Annotated[str, AfterValidator(_whole)]
@@ -78,24 +85,24 @@ class _Sampled(_Body):
 
     model: str
     max_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
+    temperature: float | None = _knob("temperature", high=2)
+    top_p: float | None = _knob("top_p")
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
     seed: int | None = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    presence_penalty: float | None = _knob("presence_penalty")
+    frequency_penalty: float | None = _knob("frequency_penalty")
     logit_bias: dict[str, float] | None = None
     # Beyond OpenAI's, by the names that other servers gave them.
     top_k: int | None = Field(None, ge=-1)  # -1 and 0: off
-    min_p: float | None = Field(None, ge=0, le=1)
-    typical_p: float | None = Field(None, gt=0, le=1)
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    min_p: float | None = _knob("min_p")
+    typical_p: float | None = _knob("typical_p")
+    repetition_penalty: float | None = _knob("repetition_penalty")
     stop_token_ids: Annotated[list[int], Field(max_length=16)] | None = None
     ignore_eos: bool | None = None
-    no_repeat_ngram_size: int | None = Field(None, ge=0, le=1000)
+    no_repeat_ngram_size: int | None = _knob("no_repeat_ngram_size")
     cache_salt: Annotated[Text, Field(max_length=200)] | None = None
     return_token_ids: bool | None = None
     return_tokens_as_token_ids: bool | None = None
@@ -125,21 +132,14 @@ class _Sampled(_Body):
         """
         if self.logit_bias:
             raise unsupported("logit_bias")
-        wanted: dict[str, Any] = {
+        numbers = {knob.name: getattr(self, knob.name, None) for knob in KNOBS}
+        wanted = numbers | {
             "max_new_tokens": self._limit(),
-            "temperature": self.temperature,
-            "top_p": self.top_p,
             "top_k": None if self.top_k is None else max(0, self.top_k),
-            "min_p": self.min_p,
-            "typical_p": self.typical_p,
-            "repetition_penalty": self.repetition_penalty,
-            "presence_penalty": self.presence_penalty,
-            "frequency_penalty": self.frequency_penalty,
             "seed": None if self.seed is None else (self.seed + choice) % SEEDS,
             "stop": (self.stop,) if isinstance(self.stop, str) else _tuple(self.stop),
             "stop_token_ids": _tuple(self.stop_token_ids),
             "ignore_eos": self.ignore_eos,
-            "no_repeat_ngram_size": self.no_repeat_ngram_size,
             "logprobs": self._logprobs(),
         }
         try:

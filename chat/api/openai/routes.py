@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from chat.access.callers import caller_of
+from chat.access.callers import visitor_of
 from chat.api.completion import Wanted, check_length, encode
 from chat.api.errors import PREFIX, ApiError, failed, on_error, on_http_error, on_refusal
 from chat.api.offer import OpenModel
@@ -82,7 +82,7 @@ async def _answer(
     model: OpenModel,
     body: ChatCompletionRequest | CompletionRequest,
 ) -> Response:
-    caller = caller_of(request)
+    caller = visitor_of(request).caller
     try:
         backend = await model.backend(body.model, store)
         store.rate.take(caller, time.monotonic())
@@ -103,8 +103,8 @@ def opening(backend: Backend) -> None:
     Raises:
         ApiError: the model is being opened.
     """
-    if backend.stage is Stage.STARTING:
-        sentence = f"{backend.status}; try again."
+    if backend.status.stage is Stage.STARTING:
+        sentence = f"{backend.status.text}; try again."
         raise ApiError(503, sentence, kind="server_error", code="model_opening", retry_after=2)
 
 

@@ -1,94 +1,20 @@
-"""One child process: started, heard, ended."""
+"""Child processes: started in a group of their own, read line by line, ended for certain."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
-import logging
 import os
-import re
 import signal
-import time
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
 
 from chat.settings.schema import PROJECT
-from farmesh.core import Span
-
-TERMINATE_SECONDS = 3.0  # from SIGTERM to SIGKILL
-LAST_SECONDS = 0.5  # the same for the bootstrap peer: when it is ended, nobody is left to be told
-STEADY_SECONDS = 20.0  # up for so long: the failures before are forgiven
 
 _LOG_BYTES = 1_000_000  # per file; one older file is kept
-_TAIL_LINES = 20  # of a child's output, kept for error reports
 _LINE_BYTES = 65536  # longer lines of output are cut
-DRAIN_SECONDS = 0.5  # for the last output of a child that has ended
-FETCHED = re.compile(r"^Fetching: (\d{1,3}) %")  # farmesh.hub.FetchBar
-ADDRESS = re.compile(r"^/ip[46]/\S+/p2p/\w+$")  # alone on a line: the child is ready
-
-
-class ChildState(enum.StrEnum):
-    """Where a child process stands."""
-
-    STARTING = "starting"  # its process runs and has not said yet that it is ready
-    UP = "up"
-    RESTARTING = "restarting"  # it ended; the pause before its next start
-    FAILED = "failed"  # given up: it ended too often in a row
-    STOPPED = "stopped"  # the scope was left
-
-
-@dataclass(frozen=True, slots=True)
-class ChildStatus:
-    """One child as the page shows it."""
-
-    name: str
-    span: Span | None  # blocks it serves; None for the bootstrap peer
-    state: ChildState = ChildState.STARTING
-    pid: int | None = None
-    restarts: int = 0
-    detail: str = ""  # why it is not up
-    fetched: int | None = None  # per cent of its files that have come from the hub
-
-
-def how_it_ended(exit_code: int, last_line: str) -> str:
-    """One sentence; children that end with 2 have said it themselves."""
-    if exit_code == 2 and last_line:
-        return last_line
-    if exit_code < 0:
-        return f"It was ended by {signal.Signals(-exit_code).name}."
-    return f"It ended with exit code {exit_code}: {last_line or 'it said nothing'}"
-
-
-# --- One child --------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Child:
-    """What the supervisor knows of one child; changed only by its own task."""
-
-    status: ChildStatus
-    arguments: tuple[str, ...]  # of python -m farmesh, without peers and port
-    log: RotatingFileHandler
-    port: int = 0  # kept from the first time it was up
-    failures: int = 0  # ends in a row
-    up_since: float | None = None  # of this process; monotonic
-    address: str = ""  # the same in every life
-    announced: list[str] = field(default_factory=list)  # all that it printed, that one included
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
-
-    @property
-    def was_steady(self) -> bool:
-        return self.up_since is not None and time.monotonic() - self.up_since > STEADY_SECONDS
-
-    def hear(self, line: str) -> None:
-        self.log.emit(logging.makeLogRecord({"msg": line}))
-        if line.strip():
-            self.tail.append(line)
 
 
 async def lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:

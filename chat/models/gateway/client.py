@@ -19,10 +19,10 @@ from chat.errors import GatewayFailure
 from chat.models.gateway.http import GatewayHttp
 from chat.models.gateway.reply import Reply
 from chat.protocol.mesh import MeshStatus, NodeStatus, SwarmStatus, TokenizerFiles
-from farmesh.core import NodeInfo, NodeState, Route, SwarmSnapshot
+from farmesh.core import NodeInfo, NodeState, Route, SwarmSnapshot, cache_tokens
 from farmesh.errors import ContextOverflow, SessionClosed
 from farmesh.events import Event, TokenGenerated
-from farmesh.params import SamplingParams
+from farmesh.params import KNOBS, SamplingParams
 
 LOOK_SECONDS = 5.0  # between looks at the other app's swarm
 
@@ -162,15 +162,11 @@ def body_of(
         "prompt": list(token_ids),
         "stream": True,
         "max_tokens": sampling.max_new_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "typical_p": sampling.typical_p,
-        "repetition_penalty": sampling.repetition_penalty,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "no_repeat_ngram_size": sampling.no_repeat_ngram_size,
+        **{
+            knob.name: getattr(sampling, knob.name)
+            for knob in KNOBS
+            if knob.name != "max_new_tokens"
+        },
         "seed": seed,
         "stop": [],
         "stop_token_ids": list(sampling.stop_token_ids),
@@ -195,7 +191,7 @@ def _node(node: NodeStatus) -> NodeInfo | None:
         span, state = node.blocks.span, NodeState[node.state.upper()]
     except (ValueError, KeyError):
         return None
-    per_second, left = node.decode_tokens_per_second, node.cache_tokens_left
+    per_second, left = node.decode_tokens_per_second, node.context_tokens_left
     return NodeInfo(
         peer_id=node.peer_id,
         span=span,
@@ -207,5 +203,5 @@ def _node(node: NodeStatus) -> NodeInfo | None:
         adapters=tuple(node.adapters),
         torch_dtype=node.dtype,
         quant_type=node.quantisation,
-        cache_tokens_left=2 * left * len(span) if left is not None else None,
+        cache_tokens_left=cache_tokens(left, span) if left is not None else None,
     )

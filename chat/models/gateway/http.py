@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from chat.errors import Forward, GatewayFailure
+from chat.errors import Forward, GatewayFailure, Kept
 from chat.words import count
 
 log = logging.getLogger(__name__)
@@ -161,20 +161,26 @@ class GatewayHttp:
 
     def broke_off(self, kind: type[GatewayFailure] = GatewayFailure) -> GatewayFailure:
         return kind(
-            f"{self.app} broke off. What arrived is kept: try again, or continue the reply.",
+            f"{self.app} broke off.",
             short=f"{self.app} broke off",
+            kept=Kept.REPLY,
+            advice="try again, or continue the reply.",
         )
 
     def _unreached(self) -> Unreached:
         return Unreached(
-            f"{self.app} cannot be reached. Your message is kept: try again in a moment.",
+            f"{self.app} cannot be reached.",
             short=f"{self.app} cannot be reached",
+            kept=Kept.MESSAGE,
+            advice="try again in a moment.",
         )
 
     def _silent(self) -> GatewayFailure:
         return GatewayFailure(
-            f"{self.app} went silent. What arrived is kept: try again.",
+            f"{self.app} went silent.",
             short=f"{self.app} does not answer",
+            kept=Kept.REPLY,
+            advice="try again.",
         )
 
     def _refused(self, status: int, answer: Any, retry_after: str | None) -> GatewayFailure:
@@ -194,8 +200,9 @@ class GatewayHttp:
             )
         if status == 429 or code in ("rate_limit_exceeded", "line_full"):
             return GatewayFailure(
-                f"{self.app} takes no more messages from here at present. "
-                f"Your message is kept: try again in {count(wait, 'second')}.",
+                f"{self.app} takes no more messages from here at present.",
+                kept=Kept.MESSAGE,
+                advice=f"try again in {count(wait, 'second')}.",
                 code="rate_limit_exceeded",
                 retry_after=wait,
             )
@@ -216,7 +223,9 @@ class GatewayHttp:
             )
         if status >= 500:
             said = said if said.endswith(".") else f"{said}."
-            return GatewayFailure(f"{said} Your message is kept: try again in a moment.", code=code)
+            return GatewayFailure(
+                said, kept=Kept.MESSAGE, advice="try again in a moment.", code=code
+            )
         return GatewayFailure(f"{self.app} refused: {said}", forward=Forward.EDIT, code=code)
 
 

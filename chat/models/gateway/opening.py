@@ -66,17 +66,13 @@ async def open_gateway(
         CheckpointError: its tokenizer cannot be used.
     """
     http = await stack.enter_async_context(http_of(swarm))
-    backend.where = f"through {http.name}"
     described = await _described(backend, http, model.id)
     tokenizer = await asyncio.to_thread(load_tokenizer, described)
-
-    def told(trouble: str) -> None:
-        backend.trouble = trouble
-
-    client = GatewayClient(http, model.id, described, len(tokenizer), told)
+    client = GatewayClient(http, model.id, described, len(tokenizer), backend.warn)
     await stack.enter_async_context(client)
     context = min(model.context, described.context)
-    return Engine(client, tokenizer, context, described.chat_template)
+    where = f"through {http.name}"
+    return Engine(client, tokenizer, context, described.chat_template, where)
 
 
 async def _described(backend: Backend, http: GatewayHttp, model_id: str) -> TokenizerFiles:
@@ -89,7 +85,7 @@ async def _described(backend: Backend, http: GatewayHttp, model_id: str) -> Toke
         except GatewayFailure as failure:
             if failure.code != "model_opening" or asyncio.get_running_loop().time() > deadline:
                 raise
-            backend.status = failure.short
+            backend.doing(failure.short)
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
 
