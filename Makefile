@@ -75,6 +75,8 @@ lint: $(DEV_STAMP)  ## format, lint, types, and whether the documents match the 
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	$(PY) -m deno fmt --quiet --check
+	$(PY) -m deno lint --quiet
 	$(PY) -m scripts.check_docs
 
 .PHONY: bench

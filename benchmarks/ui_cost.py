@@ -159,7 +159,7 @@ async def real() -> AsyncIterator[Any]:
 def page_of(store: Any) -> Any:
     """The page as app.py puts it together, and what only this benchmark asks for."""
     from chat.access.guard import Guard
-    from chat.page import layout, web
+    from chat.page import layout, mounting, routes
 
     app = FastAPI(openapi_url=None)
 
@@ -182,9 +182,9 @@ def page_of(store: Any) -> Any:
         chat = max(store._chats.values(), key=lambda chat: chat.last_used)
         return 1 / chat.view.entries[-1].message.stats.tokens_per_second
 
-    web.add_routes(app, store)
-    layout.mount(app, store, layout.PageOptions(store.backend.name))
-    return Guard(app, head=web.HEAD, body=web.BODY)
+    routes.add_routes(app, store)
+    mounting.mount(app, store, layout.PageOptions(store.backend.name))
+    return Guard(app, head=mounting.head(), body=mounting.body())
 
 
 async def serve(kind: Kind, port: int) -> None:
@@ -299,10 +299,12 @@ def chat_with_turns(page: Any, turns: int) -> None:
     ]
     page.evaluate(
         """async (messages) => {
-             const id = farmesh.freshId();
+             const {freshId} = await import("./farmesh/assets/shown.js");
+             const {open} = await import("./farmesh/assets/opening.js");
+             const id = freshId();
              await fetch(`./farmesh/chat/${id}`, {method: "POST", body: JSON.stringify({messages}),
                headers: {"content-type": "application/json"}});
-             await farmesh.open(id);
+             await open(id);
            }""",
         messages,
     )

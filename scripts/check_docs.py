@@ -155,11 +155,14 @@ def _parameter(told: dict[str, Any]) -> str:
 
 
 async def _gradio_info() -> Any:
-    from chat.page import layout  # here: Gradio takes seconds, which other blocks need not wait for
+    from chat.page import (
+        layout,
+        mounting,
+    )  # here: Gradio takes seconds, which other blocks need not wait for
 
     app = FastAPI()
     store = ChatStore(Backend("none"), ChatSettings())
-    layout.mount(app, store, layout.PageOptions("none"))
+    mounting.mount(app, store, layout.PageOptions("none"))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return (await client.get("/gradio_api/info")).raise_for_status().json()

@@ -5,12 +5,14 @@ Everything that a node says of itself is a stranger's text and is escaped here.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from markupsafe import Markup
 
 from chat import words
 from chat.models.health import NAME_LENGTH
+from chat.page.templates import render
 from farmesh.core import NodeInfo, NodeState, Route, Span, SwarmSnapshot
 
 MAX_NODES = 24  # drawn; the rest are counted
@@ -35,58 +37,46 @@ def block_map(
         return Markup('<p class="fm-quiet">No model is known yet.</p>')
     used = {hop.peer_id for route in routes for hop in route.hops}
     nodes = sorted(snapshot.nodes, key=lambda node: (node.span, node.peer_id))
-    rows = Markup("").join(
-        _node(node, snapshot, node.peer_id in used) for node in nodes[:MAX_NODES]
+    more = max(0, len(nodes) - MAX_NODES)
+    gap = snapshot.gaps[0] if snapshot.gaps else None
+    return render(
+        "block_map",
+        spoken=_spoken(snapshot),
+        cells=list(_cells(snapshot)),
+        spare="" if trouble else _spare(snapshot),
+        nodes=[_node(node, snapshot, node.peer_id in used) for node in nodes[:MAX_NODES]],
+        more=words.count(more, "node") if more else "",
+        join=join,
+        here="/ip4/127." in join or "/ip6/::1/" in join,
+        gap=gap,
+        gap_in_words=words.blocks(gap) if gap else "",
     )
-    more = len(nodes) - MAX_NODES
-    if more > 0:
-        rows += Markup('<li class="fm-quiet">and {} more</li>').format(words.count(more, "node"))
-    rows = Markup('<ul class="fm-nodes">{}</ul>').format(rows)
-    spare = Markup("") if trouble else _spare(snapshot)
-    return _cells(snapshot) + spare + rows + _wanted(snapshot, join) + _join(join)
 
 
-def _cells(snapshot: SwarmSnapshot) -> Markup:
+def _cells(snapshot: SwarmSnapshot) -> Iterator[dict[str, str]]:
     replicas = snapshot.replicas
     per_cell = -(-len(replicas) // MAX_CELLS)
-    cells = Markup("")
     for start in range(0, len(replicas), per_cell):
         span = Span(start, min(start + per_cell, len(replicas)))
         fewest = min(replicas[block] for block in span)
         kind = "gap" if fewest == 0 else "one" if fewest == 1 else "many"
         served = "nobody" if not fewest else words.count(fewest, "node")
-        title = f"{words.blocks(span)}: {served}"
-        cells += Markup('<i class="{}" title="{}"></i>').format(kind, title)
-    label = _spoken(snapshot)
-    return Markup('<div class="fm-cells" role="img" aria-label="{}">{}</div>').format(label, cells)
+        yield {"kind": kind, "title": f"{words.blocks(span)}: {served}"}
 
 
-def _spare(snapshot: SwarmSnapshot) -> Markup:
+def _spare(snapshot: SwarmSnapshot) -> str:
     """In words, what would be missing if a node left."""
     replicas = snapshot.replicas
     fewest = min(replicas)
     if fewest == 0:
-        return Markup("")  # the gaps are said already
+        return ""  # the gaps are said already
     if fewest > 1:
-        text = f"Every block is served at least {fewest} times: any node can be spared."
-    elif max(replicas) == 1:
-        text = "Every block is served once: no node can be spared."
-    else:
-        start = replicas.index(1)
-        end = next((b for b in range(start, len(replicas)) if replicas[b] > 1), len(replicas))
-        text = f"Only one node serves {words.blocks(Span(start, end))}."
-    return Markup('<p class="fm-spare">{}</p>').format(text)
-
-
-def _wanted(snapshot: SwarmSnapshot, join: str) -> Markup:
-    """What would serve the blocks that nobody serves."""
-    if snapshot.is_complete or not join:
-        return Markup("")
-    gap = snapshot.gaps[0]
-    return Markup(
-        '<div class="fm-wanted"><p>Nobody serves {}. A node that is started so would:</p>'
-        '<pre><code>{} --blocks {}</code></pre><button type="button" data-copy>Copy</button></div>'
-    ).format(words.blocks(gap), join, gap)
+        return f"Every block is served at least {fewest} times: any node can be spared."
+    if max(replicas) == 1:
+        return "Every block is served once: no node can be spared."
+    start = replicas.index(1)
+    end = next((b for b in range(start, len(replicas)) if replicas[b] > 1), len(replicas))
+    return f"Only one node serves {words.blocks(Span(start, end))}."
 
 
 def _spoken(snapshot: SwarmSnapshot) -> str:
@@ -98,47 +88,27 @@ def _spoken(snapshot: SwarmSnapshot) -> str:
     return f"{total}; nobody serves {missing}"
 
 
-def _node(node: NodeInfo, snapshot: SwarmSnapshot, used: bool) -> Markup:
+def _node(node: NodeInfo, snapshot: SwarmSnapshot, used: bool) -> dict[str, Any]:
     span = node.span.clip(Span(0, snapshot.num_blocks))
-    left = 100 * span.start / snapshot.num_blocks
-    width = 100 * len(span) / snapshot.num_blocks
-    name = (node.public_name or "").strip()[:NAME_LENGTH] or f"node …{node.peer_id[-4:]}"
-    facts = [f"{words.blocks(span)}" if len(span) else "no blocks"]
+    name = (node.public_name or "").strip()[:NAME_LENGTH]
+    return {
+        "state": node.state.name.lower() + (" used" if used else ""),
+        "name": name or f"node …{node.peer_id[-4:]}",
+        "facts": " · ".join(_facts(node, span, snapshot.rtts.get(node.peer_id))),
+        "left": 100 * span.start / snapshot.num_blocks,
+        "width": 100 * len(span) / snapshot.num_blocks,
+    }
+
+
+def _facts(node: NodeInfo, span: Span, rtt: float | None) -> Iterator[str]:
+    yield words.blocks(span) if len(span) else "no blocks"
     if node.state is not NodeState.ONLINE:
-        facts.append(node.state.name.lower())
-    if (rtt := snapshot.rtts.get(node.peer_id)) is not None:
-        facts.append(f"{rtt * 1000:.0f} ms")
+        yield node.state.name.lower()
+    if rtt is not None:
+        yield f"{rtt * 1000:.0f} ms"
     if node.inference_rps and len(span):
-        facts.append(f"{node.inference_rps / len(span):.0f} tokens/s")
+        yield f"{node.inference_rps / len(span):.0f} tokens/s"
     if node.context_tokens_left is not None:
-        facts.append(f"room for {words.count(node.context_tokens_left, 'token')}")
+        yield f"room for {words.count(node.context_tokens_left, 'token')}"
     if node.version:
-        facts.append(f"v{' '.join(node.version.split())[:NAME_LENGTH]}")
-    state = node.state.name.lower() + (" used" if used else "")
-    return Markup(
-        '<li class="{}"><b>{}</b><span>{}</span>'
-        '<div class="fm-bar"><i style="left:{:.2f}%;width:{:.2f}%"></i></div></li>'
-    ).format(state, name, " · ".join(facts), left, width)
-
-
-def _join(command: str) -> Markup:
-    if not command:
-        return Markup("")
-    if "/ip4/127." in command or "/ip6/::1/" in command:
-        where = (
-            "This swarm listens on this machine only, so a node must run here too. "
-            "In the folder of this app, run:"
-        )
-        open_up = Markup(
-            "<p>To let other machines join, start the app with <code>host = "
-            "&quot;0.0.0.0&quot;</code> under <code>[swarm]</code>.</p>"
-        )
-    else:
-        where = (
-            "On a machine with this project and the model's files, in the project's folder, run:"
-        )
-        open_up = Markup("")
-    return Markup(
-        "<details class='fm-join'><summary>Add a node</summary><p>{}</p>"
-        '<pre><code>{}</code></pre><button type="button" data-copy>Copy</button>{}</details>'
-    ).format(where, command, open_up)
+        yield f"v{' '.join(node.version.split())[:NAME_LENGTH]}"

@@ -1,4 +1,4 @@
-"""From a chat's view to the values of the page's components; knows HTML, but no Gradio."""
+"""From a chat's view to the values of the page's components; knows templates, but no Gradio."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from chat import words
 from chat.conversation import controls
 from chat.conversation.reply import Phase, ReplyView
 from chat.conversation.tree import Entry
 from chat.errors import Forward
 from chat.live.view import ChatView
+from chat.page.markup import markdown, typed
+from chat.page.templates import render
 
 NEARLY_FULL = 0.8  # share of the context from which the meter warns
+FULL = 0.95
+QUEUED_CHARS = 200  # shown of a message that waits
 _THINK = re.compile(r"<think>(.*?)(</think>|\Z)", re.DOTALL)
 
 EARLIER, LATER, CONTINUE = "earlier", "later", "continue"
@@ -60,20 +62,15 @@ def messages(entries: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[int]]
 
 def live(view: ReplyView | None) -> list[dict[str, Any]]:
     """The growing reply; until its first word comes, three dots that breathe."""
-    if view is None:
-        return []
-    if view.text:
-        return _boxes("assistant", view.text)
-    return _boxes("assistant", "")
+    return _boxes("assistant", view.text) if view is not None else []
 
 
 def _boxes(role: str, text: str) -> list[dict[str, Any]]:
-    # The list form of content is kept byte for byte; a plain string would lose its tabs.
     if role == "user":
-        return [{"role": role, "content": [{"type": "text", "text": text}]}]
+        return [_box(role, typed(text))]
     boxes = []
     for part in parts_of(text):
-        box: dict[str, Any] = {"role": role, "content": [{"type": "text", "text": part.text}]}
+        box = _box(role, markdown(part.text))
         if part.thought:
             status = "pending" if part.open else "done"
             box["metadata"] = {"title": "Thinking", "status": status}
@@ -81,74 +78,83 @@ def _boxes(role: str, text: str) -> list[dict[str, Any]]:
     return boxes
 
 
+def _box(role: str, drawn: str) -> dict[str, Any]:
+    # The list form of content is kept byte for byte; a plain string would lose its tabs.
+    return {"role": role, "content": [{"type": "text", "text": drawn}]}
+
+
+def answer(text: str) -> str:
+    """A reply without its reasoning, as one wants to copy it."""
+    return "\n\n".join(part.text for part in parts_of(text) if not part.thought) or text
+
+
 def options(entries: Sequence[Entry]) -> list[dict[str, str]]:
     """What can be done with the last reply beside the icons: its versions, continuing it."""
     reply = entries[-1]
-    question = entries[-2] if len(entries) > 1 else None
     found = []
-    if question is not None and question.versions > 1:
-        where = f"question {question.version + 1} of {question.versions}"
-        if question.version > 0:
-            found.append({"value": EARLIER_QUESTION, "label": f"‹ {where}"})
-        if question.version < question.versions - 1:
-            found.append({"value": LATER_QUESTION, "label": f"{where} ›"})
-    if reply.versions > 1:
-        where = f"{reply.version + 1} of {reply.versions}"
-        if reply.version > 0:
-            found.append({"value": EARLIER, "label": f"‹ reply {where}"})
-        if reply.version < reply.versions - 1:
-            found.append({"value": LATER, "label": f"reply {where} ›"})
+    if len(entries) > 1:
+        found += _pager(entries[-2], "question", EARLIER_QUESTION, LATER_QUESTION)
+    found += _pager(reply, "reply", EARLIER, LATER)
     if reply.message.cut:
         found.append({"value": CONTINUE, "label": "Continue"})
     return found
 
 
+def _pager(entry: Entry, name: str, earlier: str, later: str) -> list[dict[str, str]]:
+    where = f"{name} {entry.version + 1} of {entry.versions}"
+    found = []
+    if entry.version > 0:
+        found.append({"value": earlier, "label": f"‹ {where}"})
+    if entry.version < entry.versions - 1:
+        found.append({"value": later, "label": f"{where} ›"})
+    return found
+
+
 def status(view: ChatView) -> str:
     """The line under the log."""
-    if view.live is None:
-        return _done(view)
-    phase = view.live.phase
-    text = Markup('<span class="fm-phase {}"></span>{}').format(phase.value, view.live.status)
-    if view.live.progress is not None and phase is Phase.READING:
-        done = 100 * view.live.progress
-        text += Markup('<span class="fm-progress"><i style="width:{:.1f}%"></i></span>').format(
-            done
-        )
-    return Markup("<div>{}</div>").format(text)
+    reply = view.live
+    if reply is None:
+        return _done(view) if view.status else ""
+    shown = reply.progress if reply.phase is Phase.READING else None
+    done = None if shown is None else 100 * shown
+    return render("running", phase=reply.phase.value, text=reply.status, done=done)
 
 
 def _done(view: ChatView) -> str:
     """What the last reply took, and behind a click what it was made with."""
     last = view.entries[-1].message if view.entries else None
-    if last is None or last.params is None or last.note != view.status:
-        return Markup('<div class="fm-done">{}</div>').format(view.status) if view.status else ""
-    made = controls.made_with(last.params, last.stats.seed if last.stats else None, last.model)
-    return Markup(
-        '<details class="fm-done"><summary>{}</summary><p>Made with {}.</p></details>'
-    ).format(view.status, made)
+    made = ""
+    if last is not None and last.params is not None and last.note == view.status:
+        made = controls.made_with(last.params, last.stats.seed if last.stats else None, last.model)
+    return render("done", text=view.status, made=made)
 
 
 def meter(view: ChatView) -> str:
     """How much of the context is used, in words and as a bar."""
     if not view.limit:
         return ""
-    share = min(1.0, view.used / view.limit)
-    tone = "full" if share >= 0.95 else "near" if share >= NEARLY_FULL else "fine"
-    left = max(0, view.limit - view.used)
-    text = f"{words.number(view.used)} of {words.count(view.limit, 'token')} used"
-    hint = ""
+    used = min(view.used, view.limit)
+    share = used / view.limit
+    tone = "full" if share >= FULL else "near" if share >= NEARLY_FULL else "fine"
+    return render(
+        "meter",
+        tone=tone,
+        limit=view.limit,
+        used=used,
+        percent=100 * share,
+        text=f"{words.number(view.used)} of {words.count(view.limit, 'token')} used",
+        hint=_hint(view, share),
+    )
+
+
+def _hint(view: ChatView, share: float) -> str:
     if view.dropped:
-        hint = (
-            f"The first {words.count(view.dropped, 'message')} no longer fit: "
-            "the model does not see them any more."
-        )
-    elif share >= NEARLY_FULL:
-        hint = f"Only {words.count(left, 'token')} left; the oldest turns will leave next."
-    return Markup(
-        '<div class="fm-meter {}" role="meter" aria-label="Context used" aria-valuemin="0" '
-        'aria-valuemax="{}" aria-valuenow="{}"><span class="fm-track"><i style="width:{:.1f}%">'
-        "</i></span><span>{}</span><em>{}</em></div>"
-    ).format(tone, view.limit, min(view.used, view.limit), 100 * share, text, hint)
+        messages = words.count(view.dropped, "message")
+        return f"The first {messages} no longer fit: the model does not see them any more."
+    if share >= NEARLY_FULL:
+        left = words.count(max(0, view.limit - view.used), "token")
+        return f"Only {left} left; the oldest turns will leave next."
+    return ""
 
 
 def notice(view: ChatView) -> str:
@@ -159,13 +165,10 @@ def notice(view: ChatView) -> str:
 
 def sentence(text: str, *, retry: bool = False) -> str:
     """One sentence in the notice's place; with a button that asks again, if that can help."""
-    button = Markup('<button type="button" data-click="fm-retry">Try again</button>')
-    return Markup('<div class="fm-notice" role="alert"><p>{}</p>{}</div>').format(
-        text, button if retry else ""
-    )
+    return render("notice", text=text, retry=retry)
 
 
 def queued(view: ChatView) -> str:
-    """The messages that wait behind the running reply."""
-    rows = Markup("").join(Markup("<li>{}</li>").format(text[:200]) for text in view.queued)
-    return Markup('<ul class="fm-queued" aria-label="Waiting">{}</ul>').format(rows) if rows else ""
+    """The messages that wait behind the running reply, each in one line."""
+    texts = [" ".join(text[:QUEUED_CHARS].split()) for text in view.queued]
+    return render("queued", texts=texts) if texts else ""

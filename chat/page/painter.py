@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from chat.conversation import controls
 from chat.live.view import ChatView
 from chat.page import paint
-
-Values = Mapping[Any, Any]
-Updates = dict[Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The components that handlers read and write."""
-
-    chat_id: gr.Textbox
-    model_id: gr.Textbox  # the model just chosen for this chat; with a ~ the wish for new chats
-    history: gr.Chatbot
-    live: gr.Chatbot
-    status: gr.Markdown
-    meter: gr.Markdown
-    notice: gr.Markdown
-    queued: gr.Markdown
-    box: gr.Textbox
-    stop: gr.Button
-    system: gr.Textbox
-    begin: gr.Textbox
-    knobs: Mapping[str, gr.components.Component]  # by the names that chat.controls reads
-
-    @property
-    def inputs(self) -> set[gr.components.Component]:
-        own = {self.chat_id, self.model_id, self.box, self.system, self.begin}
-        return {*own, *self.knobs.values()}
-
-    @property
-    def drawn(self) -> list[gr.components.Component]:
-        return [
-            self.history,
-            self.live,
-            self.status,
-            self.meter,
-            self.notice,
-            self.queued,
-            self.stop,
-        ]
+from chat.page.parts import Parts, Updates
 
 
 class Painter:
@@ -87,20 +46,3 @@ class Painter:
         if part is self._parts.stop:
             return gr.update(visible=value)
         return gr.update(value=value, visible=bool(value))
-
-
-def edited(value: Any) -> str:
-    """The text of an edited message; Gradio gives a text or a list of pieces."""
-    if isinstance(value, str):
-        return value
-    pieces = value if isinstance(value, list) else [value]
-    return "".join(p.get("text", "") if isinstance(p, dict) else str(p) for p in pieces)
-
-
-def mapping(kept: Any) -> dict[str, Any]:
-    """What the browser kept, whatever it is now."""
-    return kept if isinstance(kept, dict) else {}
-
-
-def choices(kept: Mapping[str, Any]) -> list[str]:
-    return [controls.OWN_PRESET, *controls.PRESETS, *(name for name in kept)]

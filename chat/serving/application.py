@@ -17,7 +17,8 @@ from chat.api.offer import OpenModel
 from chat.api.openai import routes
 from chat.live.store import ChatStore
 from chat.models.ledger import Ledger
-from chat.page import layout, web, web_kept
+from chat.page import kept_routes, layout, mounting
+from chat.page import routes as page_routes
 from chat.places import LOOPBACK, on_a_space
 from chat.serving import state
 from chat.settings.catalogue import ModelEntry
@@ -34,8 +35,8 @@ def application(
     signin.add_routes(app, gate, root_path=server.root_path)
     archive = state.archive(settings.chat) if gate.knows_people else None
     if archive is not None:
-        web_kept.add_routes(app, archive)
-    web.add_routes(app, store, lambda: archive.trouble if archive is not None else "")
+        kept_routes.add_routes(app, archive)
+    page_routes.add_routes(app, store, lambda: archive.trouble if archive is not None else "")
     mesh.add_routes(app, store, model, ledger, metrics)
     open_model = OpenModel(model.id)
     tokenizer.add_routes(app, store, open_model)
@@ -47,7 +48,7 @@ def application(
         signed_in=gate.knows_people,
         kept_here=archive is not None,
     )
-    layout.mount(app, store, options, root_path=server.root_path, mcp=server.mcp)
+    mounting.mount(app, store, options, root_path=server.root_path, mcp=server.mcp)
     return Guard(
         app,
         gate=gate,
@@ -55,8 +56,8 @@ def application(
         proxies=server.proxies > 0,
         embedded=on_a_space(),
         root_path=server.root_path,
-        head=web.HEAD,
-        body=web.BODY,
+        head=mounting.head(),
+        body=mounting.body(),
     )
 
 

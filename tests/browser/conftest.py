@@ -34,10 +34,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         FARMESH_CHAT_CHAT_GRACE_SECONDS="40",
         FARMESH_CHAT_CHAT_TURNS_PER_MINUTE="200",
     )
-    wait_ready(running)
-    yield running
-    running.process.send_signal(signal.SIGTERM)
-    running.process.wait(10)
+    try:
+        wait_ready(running)
+        yield running
+    finally:
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(10)
 
 
 # For this package only: Playwright keeps an event loop running in this thread, and no test with a

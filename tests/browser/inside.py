@@ -22,7 +22,7 @@ from chat.access.guard import Guard
 from chat.live.store import ChatStore
 from chat.models.backend import Backend
 from chat.models.open_models import Models
-from chat.page import layout, web
+from chat.page import layout, mounting, routes
 from chat.settings.schema import ChatSettings
 from tests.support.ports import free_port
 
@@ -58,9 +58,9 @@ class InsideApp:
 def page_of(store: ChatStore, options: layout.PageOptions) -> ASGIApp:
     """The page with its own routes and its guard, as app.py puts them together."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    web.add_routes(app, store)
-    layout.mount(app, store, options)
-    return Guard(app, head=web.HEAD, body=web.BODY)
+    routes.add_routes(app, store)
+    mounting.mount(app, store, options)
+    return Guard(app, head=mounting.head(), body=mounting.body())
 
 
 @contextmanager

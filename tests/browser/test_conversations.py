@@ -77,12 +77,11 @@ def test_conversation_outlives_the_servers_memory(tab: Tab, app: App) -> None:
     tab.wait_idle(replies=1)
     tab.until(lambda: tab.page.evaluate(KEPT) == ["user assistant, whole"])
     reply = tab.bots
-    chat = f"{app.url}/farmesh/chat/{tab.page.evaluate('farmesh.chatId')}"
-    forget = "fetch(`./farmesh/chat/${farmesh.chatId}`, {method: 'DELETE'})"
-    tab.page.evaluate(forget)  # as a restart does; the page is still open
+    chat = f"{app.url}/farmesh/chat/{tab.chat_id}"
+    tab.forget_on_server()  # as a restart does; the page is still open
     tab.until(lambda: tab.page.request.get(chat).status == 200)
     assert tab.bots == reply
-    tab.page.evaluate(forget)
+    tab.forget_on_server()
     tab.reload()
     tab.until(lambda: tab.bots == reply)
     tab.send("And a hop?")

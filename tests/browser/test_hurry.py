@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-from typing import Any
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
@@ -27,7 +26,7 @@ def act(tab: Tab, dice: random.Random) -> str:
     def edit() -> None:
         last("user", "Edit")
         page.locator("#fm-history textarea").last.fill(f"Edited {number}", timeout=QUICK)
-        page.get_by_role("button", name="Submit").last.click(timeout=QUICK)
+        page.get_by_role("button", name="Save").last.click(timeout=QUICK)
 
     def send_and_stop() -> None:
         tab.send(f"At once {number}")
@@ -68,22 +67,18 @@ def act(tab: Tab, dice: random.Random) -> str:
     return name
 
 
-def on_the_server(tab: Tab) -> Any:
-    return tab.page.evaluate("async () => (await fetch(`./farmesh/chat/${farmesh.chatId}`)).json()")
-
-
 def wait_at_rest(tab: Tab, done: list[str]) -> None:
     """Stop goes away within a minute; if not, both sides are told."""
     try:
         expect(tab.stop_button).to_be_hidden(timeout=60_000)
     except AssertionError:
         page = tab.page.locator("#fm-main").inner_text()
-        raise AssertionError(f"{done}\n{page}\n{on_the_server(tab)}\n{tab.errors}") from None
+        raise AssertionError(f"{done}\n{page}\n{tab.on_server()}\n{tab.errors}") from None
 
 
 def agreed(tab: Tab) -> bool:
     """Whether the page shows what the server has."""
-    chat = on_the_server(tab)
+    chat = tab.on_server()
     asked = [m["text"] for m in chat["messages"] if m["role"] == "user"]
     replies = [m["text"] for m in chat["messages"] if m["role"] == "assistant"]
     return not chat["running"] and tab.users == asked and len(tab.bots) == len(replies)

@@ -32,6 +32,10 @@ LEFT = """([table, places]) => {
   }
   return found;
 }"""
+TRANSLATED = """async texts => {
+  const {t} = await import("./farmesh/assets/lang.js");
+  return texts.map(t);
+}"""
 PLACES = "#fm-side, #fm-header, #fm-foot, #fm-tune, .fm-welcome, .options"
 
 
@@ -103,7 +107,7 @@ def test_sentences_with_numbers_are_translated(
     ]
     for language, locale in LOCALES.items():
         tab = Tab(person(locale=locale), app)
-        said = tab.page.evaluate("texts => texts.map(farmeshLang.t)", sentences)
+        said = tab.page.evaluate(TRANSLATED, sentences)
         for sentence, other in zip(sentences, said, strict=True):
             assert other != sentence, f"{language} has nothing for: {sentence}"
             for english in (" token to ", "tokens together", "remembered", "Made with", " served"):

@@ -87,9 +87,7 @@ def test_megabyte_in_one_line_of_a_reply_arrives_unharmed(
         answers_soon(tab)  # in the middle of it
         tab.wait_idle(replies=1)
         shown = tab.page.locator("#fm-history [data-testid=bot]").evaluate("node => node.innerText")
-        kept = tab.page.evaluate(
-            "async () => (await (await fetch(`./farmesh/chat/${farmesh.chatId}`)).json()).messages"
-        )
+        kept = tab.on_server()["messages"]
         assert kept[1]["text"] == wanted, "the text itself was changed"
         assert len("".join(shown.split())) == len("".join(wanted.split())), "not all of it is shown"
         answers_soon(tab)

@@ -123,7 +123,7 @@ def test_model_is_changed_in_a_conversation(
     tab.wait_idle(replies=4)
     tab.until(lambda: "Once more" in tab.page.evaluate("JSON.stringify({...localStorage})"))
     tab.page.evaluate("localStorage.setItem('farmesh.model', 'guide')")
-    tab.page.evaluate("fetch(`./farmesh/chat/${farmesh.chatId}`, {method: 'DELETE'})")
+    tab.forget_on_server()
     tab.reload()
     tab.until(lambda: len(tab.users) == 4)
     expect(picker).to_have_value("dice")

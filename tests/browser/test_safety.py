@@ -110,7 +110,7 @@ def test_guessed_session_cannot_read_a_chat(tab: Tab, app: App) -> None:
     """Gradio's session hash is chosen by the client: it must open nothing."""
     tab.send("Hello")
     tab.wait_idle(replies=1)
-    chat_id = tab.page.evaluate("farmesh.chatId")
+    chat_id = tab.chat_id
     with httpx.Client() as stranger:
         stranger.get(app.url)
         assert stranger.get(f"{app.url}/farmesh/chat/{chat_id}").status_code == 404

@@ -119,7 +119,7 @@ def test_closed_tab_ends_the_nodes_work_within_two_steps(
     """
     inside_app.heard.clear()
     before = writing.live
-    chat = inside_app.store.find(writing.page.evaluate("farmesh.chatId"), person_of_tab(writing))
+    chat = inside_app.store.find(writing.chat_id, person_of_tab(writing))
     assert chat is not None
     writing.page.close(run_before_unload=True)
     after = steps_after("/farmesh/leave", inside_app, counted)
@@ -137,7 +137,7 @@ def test_tab_that_dies_without_a_word_ends_the_nodes_work_as_soon(
 
     Counted from the moment that its stream breaks.
     """
-    chat = inside_app.store.find(writing.page.evaluate("farmesh.chatId"), person_of_tab(writing))
+    chat = inside_app.store.find(writing.chat_id, person_of_tab(writing))
     assert chat is not None
     told: list[tuple[int, ...]] = []
     leave = chat.leave

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -132,6 +133,20 @@ class Tab:
         expect(self.page.locator("#fm-meter-slot")).to_contain_text(
             re.compile("[Tt]oken"), timeout=MODEL_SECONDS
         )
+
+    @property
+    def chat_id(self) -> str:
+        return str(self.page.evaluate("sessionStorage.getItem('farmesh.chat')"))
+
+    def on_server(self) -> Any:
+        """What the app has of this chat."""
+        return self.page.evaluate(
+            "async id => (await fetch(`./farmesh/chat/${id}`)).json()", self.chat_id
+        )
+
+    def forget_on_server(self) -> None:
+        """As a restart of the app does."""
+        self.page.evaluate("id => fetch(`./farmesh/chat/${id}`, {method: 'DELETE'})", self.chat_id)
 
     @property
     def box(self) -> Locator:

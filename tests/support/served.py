@@ -25,7 +25,7 @@ from chat.api.openai import routes
 from chat.live.store import ChatStore
 from chat.models.backend import Backend, Engine
 from chat.models.ledger import Ledger
-from chat.page import web
+from chat.page import routes as page_routes
 from chat.serving import server
 from chat.serving.application import application
 from chat.settings.catalogue import ModelEntry
@@ -82,7 +82,7 @@ async def api_over(
     options = {"turns_per_minute": 1000, "running_turns_per_person": 8, **settings}
     app = FastAPI(openapi_url=None)
     async with ChatStore(backend, ChatSettings(**options)) as store:
-        web.add_routes(app, store)
+        page_routes.add_routes(app, store)
         model = OpenModel("guide")
         api_tokenizer.add_routes(app, store, model)
         routes.add_routes(app, store, model)

@@ -180,12 +180,13 @@ def test_facts_are_those_of_the_app() -> None:
 
 # Names of things in the page that answers mention, and where the page gets them from.
 PAGE_WORDS = {
-    "chat/page/layout.py": ("Longest reply", "Stop at", "System prompt", "New chat", "Continue",
-                            "Stop", "Dark or light"),
-    "chat/page/presets.py": ("Save", "Forget"),
+    "chat/page/layout.py": ("Longest reply", "Stop at", "System prompt", "New chat",
+                   "Save", "Forget", "Stop"),
+    "chat/page/paint.py": ("Continue",),
+    "chat/page/templates/header.html": ("Dark or light",),
     "chat/conversation/controls.py": ("Precise", "Balanced", "Lively", "Neutral", "Model's own"),
-    "chat/page/assets/chats.js": ("Temporary", "Import", "Export Markdown", "Export JSON", "Rename",
-                             "Search chats"),
+    "chat/page/assets/chat_list.js": ("Temporary", "Import", "Export Markdown", "Export JSON",
+                             "Rename", "Search chats"),
 }  # fmt: skip
 
 

@@ -40,7 +40,8 @@ from chat.ids import is_id, new_id
 from chat.live.limits import Caller
 from chat.live.store import ChatStore
 from chat.models.ledger import Ledger
-from chat.page import layout, web
+from chat.page import layout, mounting
+from chat.page import routes as page_routes
 from chat.settings.schema import AccessSettings, ChatSettings, ServerSettings
 from farmesh.errors import ConfigError
 from tests.support.fakes import FakeClient, ready_backend
@@ -91,15 +92,15 @@ async def house(
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         ledger = Ledger()
         signin.add_routes(app, gate, environ=environ)
-        web.add_routes(app, store)
+        page_routes.add_routes(app, store)
         mesh.add_routes(app, store, MODEL, ledger, Metrics())
         routes.add_routes(app, store, OpenModel("guide"))
         if page:
-            layout.mount(app, store, layout.PageOptions("Fake"))
+            mounting.mount(app, store, layout.PageOptions("Fake"))
         else:
             app.get("/config")(nothing)
             app.get("/")(nothing)
-        guard = Guard(app, gate=gate, head=web.HEAD, body=web.BODY)
+        guard = Guard(app, gate=gate, head=mounting.head(), body=mounting.body())
         transport = httpx.ASGITransport(app=guard)
         async with httpx.AsyncClient(transport=transport, base_url=HOME) as client:
             yield House(client, store, gate)
@@ -148,7 +149,7 @@ EVERYTHING = [
     ("GET", "/favicon.ico"),
     ("GET", "/pwa_icon"),
     ("GET", "/monitoring"),
-    ("GET", "/farmesh/assets/page.js"),
+    ("GET", "/farmesh/assets/main.js"),
     ("GET", "/farmesh/swarm"),
     ("GET", f"/farmesh/chat/{'x' * 43}"),
     ("POST", f"/farmesh/chat/{'x' * 43}"),
@@ -224,7 +225,7 @@ async def test_signing_in_opens_everything(whole: House) -> None:
     cookie = answer.headers["set-cookie"]
     assert all(flag in cookie for flag in ("HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="))
     assert "Secure" not in cookie, "it would never come back over plain HTTP"
-    for path in ("/", "/config", "/v1/models", "/metrics", "/farmesh/assets/page.js"):
+    for path in ("/", "/config", "/v1/models", "/metrics", "/farmesh/assets/main.js"):
         assert (await whole.http.get(path)).status_code == 200, path
     assert (await whole.http.get("/farmesh/me")).json() == {"name": "alice"}
     answer = await whole.http.post("/farmesh/logout")

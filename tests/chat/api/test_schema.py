@@ -29,7 +29,8 @@ from chat.api.openai import routes
 from chat.kept.archive import Archive
 from chat.live.store import ChatStore
 from chat.models.ledger import Ledger
-from chat.page import web, web_kept
+from chat.page import kept_routes
+from chat.page import routes as page_routes
 from chat.settings.schema import AccessSettings, ChatSettings
 from tests.support.fakes import FakeClient, ready_backend
 from tests.support.served import MODEL
@@ -49,8 +50,8 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     store = ChatStore(backend, ChatSettings(turns_per_minute=1_000_000))
     app = FastAPI(title="FarMesh Chat", openapi_url=None)
     metrics = Metrics()
-    web.add_routes(app, store)
-    web_kept.add_routes(app, archive)
+    page_routes.add_routes(app, store)
+    kept_routes.add_routes(app, archive)
     mesh.add_routes(app, store, MODEL, Ledger(metrics), metrics)
     routes.add_routes(app, store, OpenModel("guide"))
     config = uvicorn.Config(Guard(app, gate=gate), port=0, log_level="error", lifespan="off")

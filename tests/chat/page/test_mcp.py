@@ -20,7 +20,7 @@ from chat.access.accounts import AccountFile, Key, hash_key, hash_password, writ
 from chat.api.metrics import Metrics
 from chat.live.store import ChatStore
 from chat.models.ledger import Ledger
-from chat.page import layout
+from chat.page import layout, mounting
 from chat.serving import server
 from chat.serving.application import application
 from chat.settings.schema import AccessSettings, ChatSettings, ServerSettings, Settings
@@ -179,14 +179,14 @@ async def test_without_its_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, "mcp", None)
             with pytest.raises(ConfigError, match=r"requirements-mcp\.txt"):
-                layout.mount(FastAPI(), store, options, mcp=True)
+                mounting.mount(FastAPI(), store, options, mcp=True)
 
         def fail(*_: Any) -> None:
             raise RuntimeError("another version")
 
         monkeypatch.setattr("gradio.mcp.GradioMCPServer.get_tool_to_endpoint", fail)
         with pytest.raises(ConfigError, match="another version"):
-            layout.mount(FastAPI(), store, options, mcp=True)
+            mounting.mount(FastAPI(), store, options, mcp=True)
 
 
 async def test_without_a_word_there_is_none(edge: Edge) -> None:

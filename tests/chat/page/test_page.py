@@ -17,10 +17,10 @@ from chat.ids import new_id
 from chat.live import attendance
 from chat.live.limits import Caller
 from chat.live.store import ChatStore
-from chat.page.handlers import Page
-from chat.page.painter import Parts
+from chat.page.desk import Desk
+from chat.page.parts import Parts
 from chat.page.streams import STREAM, Streams
-from chat.page.watching import MAX_STREAMS
+from chat.page.watching import MAX_STREAMS, Watching
 from chat.settings.schema import ChatSettings
 from tests.chat.live.test_session import until
 from tests.support.chats import ASK
@@ -46,7 +46,7 @@ async def store(client: FakeClient) -> AsyncIterator[ChatStore]:
 class Tab:
     """A browser tab as the handlers see one."""
 
-    def __init__(self, page: Page, name: str, chat_id: str = "") -> None:
+    def __init__(self, page: Watching, name: str, chat_id: str = "") -> None:
         self.page = page
         self.name = name
         self.values = {"chat_id": chat_id or new_id(), "model_id": ""}
@@ -74,7 +74,7 @@ async def test_two_watchers_of_a_tab_never_draw_in_turns(
 ) -> None:
     """The older one's last update came after the newer one's: the status line stayed empty."""
     client.enqueue("x" * 400)
-    tab = Tab(Page(store, PARTS), "tab")
+    tab = Tab(Watching(Desk(store, PARTS)), "tab")
     chat = store.open(tab.values["chat_id"], PERSON)
     await chat.send("Hello", ASK)
     older = tab.watch()
@@ -95,7 +95,7 @@ async def test_tabs_beyond_a_browsers_connections_look_now_and_then(
     store: ChatStore, client: FakeClient
 ) -> None:
     """Six streams to six tabs: Stop, and every new page, waited for a reply to end."""
-    page = Page(store, PARTS)
+    page = Watching(Desk(store, PARTS))
     client.enqueue(*["x" * 900] * (MAX_STREAMS + 1))
     tabs = [Tab(page, str(number)) for number in range(MAX_STREAMS + 1)]
     chats = [store.open(tab.values["chat_id"], PERSON) for tab in tabs]
@@ -123,7 +123,7 @@ async def test_tabs_beyond_a_browsers_connections_look_now_and_then(
 async def test_broken_stream_pauses_the_reply_at_once(store: ChatStore, client: FakeClient) -> None:
     """Gradio looks at its next update whether the page is there: some tokens too late."""
     client.enqueue("x" * 900)
-    page = Page(store, PARTS)
+    page = Watching(Desk(store, PARTS))
     tab = Tab(page, "tab")
     chat = store.open(tab.values["chat_id"], PERSON)
     await chat.send("Hello", ASK)
@@ -179,7 +179,7 @@ async def test_second_page_of_a_chat_that_was_closed_goes_on(
     """One of two tabs that show the same chat is closed: the other's reply must not stand still."""
     monkeypatch.setattr(attendance, "GONE", 0.05)
     client.enqueue("x" * 900)
-    tab = Tab(Page(store, PARTS), "tab")
+    tab = Tab(Watching(Desk(store, PARTS)), "tab")
     chat = store.open(tab.values["chat_id"], PERSON)
     await chat.send("Hello", ASK)
     stream = tab.watch()

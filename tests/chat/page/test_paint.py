@@ -11,6 +11,7 @@ from chat.live.view import ChatView
 from chat.models.health import Headline, Tone, headline
 from chat.page import paint
 from chat.page.block_map import block_map
+from chat.page.markup import typed
 from chat.words import explain
 from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 from farmesh.errors import ContextOverflow, HopLost, InvalidSampling, MissingBlocks
@@ -96,7 +97,7 @@ def test_add_a_node_says_who_can_join() -> None:
     assert "on this machine only" in here
     assert "0.0.0.0" in here
     assert "on this machine only" not in open_
-    assert "model&#39;s files" in open_
+    assert "the model's files" in open_
 
 
 def test_a_thousand_blocks_are_still_a_map() -> None:
@@ -127,7 +128,7 @@ def test_reasoning_is_folded_and_its_place_is_known() -> None:
     entries = (Entry(4, Message("user", "<think>x")), Entry(9, Message("assistant", text)))
     values, owners = paint.messages(entries)
     assert owners == [4, 9, 9]
-    assert [v["content"][0]["text"] for v in values] == ["<think>x", "why\n\tso", "Because."]
+    assert [v["content"][0]["text"] for v in values] == [typed("<think>x"), "why\n\tso", "Because."]
     assert values[1]["metadata"]["status"] == "done"
     assert next(iter(paint.parts_of("<think>half"))).open
 

@@ -13,7 +13,7 @@ from chat.access.guard import Guard
 from chat.ids import new_id
 from chat.live.prompts import Request
 from chat.live.store import ChatStore
-from chat.page import layout, web
+from chat.page import layout, mounting, routes
 from chat.settings.schema import ChatSettings
 from tests.support.chats import say
 from tests.support.fakes import FakeClient, ready_backend
@@ -30,9 +30,9 @@ async def store() -> AsyncIterator[ChatStore]:
 @pytest.fixture
 async def http(store: ChatStore) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    web.add_routes(app, store)
-    layout.mount(app, store, layout.PageOptions("Fake"))
-    guard = Guard(app, head=web.HEAD, body=web.BODY)
+    routes.add_routes(app, store)
+    mounting.mount(app, store, layout.PageOptions("Fake"))
+    guard = Guard(app, head=mounting.head(), body=mounting.body())
     transport = httpx.ASGITransport(app=guard)
     async with httpx.AsyncClient(transport=transport, base_url=HOME) as client:
         yield client

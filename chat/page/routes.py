@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.staticfiles import StaticFiles
 
 from chat.access.callers import visitor_of
@@ -16,29 +15,13 @@ from chat.errors import ChatError
 from chat.live.chat import Chat
 from chat.live.store import ChatStore
 from chat.models.health import Tone, headline
+from chat.page import paint
 from chat.page.block_map import block_map
+from chat.page.templates import ASSETS
 from farmesh.errors import FarMeshError
 
-ASSETS = Path(__file__).parent / "assets"
 MAX_LEFT = 50  # chats that a page can have left replies in
 MAX_RESTORED = 4_000_000  # bytes of a conversation that a browser may bring back
-
-# In the page's head before anything of Gradio's: type, colours and the script that knows the chat.
-HEAD = """
-<link rel="icon" href="./farmesh/assets/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="./farmesh/assets/page.css">
-<meta name="theme-color" content="#f7f4ec" media="(prefers-color-scheme: light)">
-<meta name="theme-color" content="#0f1412" media="(prefers-color-scheme: dark)">
-<link rel="manifest" href="./farmesh/assets/manifest.json">
-<script src="./farmesh/assets/lang.js"></script>
-<script src="./farmesh/assets/chats.js"></script>
-<script src="./farmesh/assets/page.js"></script>
-"""
-# Painted before Gradio's script has loaded.
-BODY = """
-<div id="fm-first"><img src="./farmesh/assets/icon.svg" alt="" width="56" height="56">
-<p>Opening FarMesh Chat</p></div>
-"""
 
 
 def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lambda: "") -> None:
@@ -94,6 +77,19 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
             "messages": messages,
             "running": chat.running,
         }
+
+    @app.get("/farmesh/chat/{chat_id}/box/{index}")
+    async def text_of(
+        chat_id: str, index: Annotated[int, Path(ge=0)], request: Request
+    ) -> dict[str, str]:
+        """What was said in a box of the page, as it was said: to be copied, or edited."""
+        chat = _find(store, chat_id, request)
+        owners = paint.messages(chat.view.entries)[1] if chat is not None else []
+        found = chat.conversation.message(owners[index]) if chat and index < len(owners) else None
+        if found is None:
+            raise HTTPException(404)
+        answer = paint.answer(found.text) if found.role == "assistant" else found.text
+        return {"text": found.text, "answer": answer}
 
     @app.post("/farmesh/chat/{chat_id}")
     async def restore(chat_id: str, request: Request) -> dict[str, Any]:
