@@ -18,6 +18,7 @@ from markupsafe import Markup
 from chat.conversation import controls
 from chat.kept.likes import Likes
 from chat.live.store import ChatStore
+from chat.models.fit import about, label
 from chat.models.open_models import Models
 from chat.page import mcp as ui_mcp
 from chat.page.endpoints import add_api
@@ -66,6 +67,7 @@ class PageOptions:
     model: str  # the model's name
     about: str = ""  # one sentence about it
     privacy: str = ""  # one sentence on what nodes can see
+    note: str = ""  # why it is another model than was wanted
     signed_in: bool = False  # everybody here is, by a name of their own
     kept_here: bool = False  # conversations are kept by the server, not by browsers
 
@@ -110,7 +112,7 @@ def _build(store: ChatStore, options: PageOptions) -> tuple[gr.Blocks, Page]:
             with gr.Column(elem_id="fm-main", scale=1, min_width=0):
                 _drawn(_header(options, store.models), elem_id="fm-header")
                 with gr.Column(elem_id="fm-log"):
-                    history, live = _log()
+                    history, live = _log(options.note)
                 with gr.Column(elem_id="fm-foot"):
                     notice = _drawn(elem_id="fm-notice-slot", visible=False)
                     queued = _drawn(elem_id="fm-queued-slot", visible=False)
@@ -209,9 +211,9 @@ def _picker(options: PageOptions, models: Models | None) -> Markup:
     choices = Markup("").join(
         Markup('<option value="{}" title="{}"{}>{}</option>').format(
             entry.id,
-            f"{entry.description} Licence: {entry.licence}.".strip(),
+            about(entry, models.fit(entry)),
             Markup(" selected") if entry.id == models.default.id else "",
-            entry.name,
+            label(entry, models.fit(entry)),
         )
         for entry in models.entries
     )
@@ -220,7 +222,7 @@ def _picker(options: PageOptions, models: Models | None) -> Markup:
     )
 
 
-def _log() -> tuple[gr.Chatbot, gr.Chatbot]:
+def _log(note: str) -> tuple[gr.Chatbot, gr.Chatbot]:
     """What was said, and below it the reply that is growing, so that drawing it stays cheap."""
     look = partial(
         gr.Chatbot,
@@ -240,7 +242,7 @@ def _log() -> tuple[gr.Chatbot, gr.Chatbot]:
         label=t("Conversation"),
         editable="all",
         buttons=["copy"],
-        placeholder=WELCOME,
+        placeholder=WELCOME + Markup('<p class="fm-welcome">{}</p>').format(note) * bool(note),
         examples=[{"text": text} for text in EXAMPLES],
     )
     live = look(elem_id="fm-live", label=t("Reply being written"), visible=False, buttons=[])
