@@ -25,7 +25,8 @@ COPY configs configs
 COPY farmesh farmesh
 COPY models models
 COPY deploy/entrypoint.sh /usr/local/bin/entrypoint
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    FARMESH_CHAT_MODELS_CACHE=/app/.state/models
 USER farmesh
 EXPOSE 7860 31337
 VOLUME ["/app/.state", "/models", "/swarm"]

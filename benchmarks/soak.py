@@ -499,6 +499,7 @@ def running_app(state: Path) -> Any:
         "FARMESH_CHAT_CHAT_IDLE_MINUTES": "0.1",
         "FARMESH_CHAT_CHAT_MAX_CHATS": "50",
         "FARMESH_CHAT_LOGGING_LEVEL": "error",
+        "FARMESH_CHAT_MODELS_DEFAULT": "guide",
     }
     app = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port), "--no-browser"],

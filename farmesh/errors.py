@@ -6,6 +6,7 @@ FarMeshError
 │   ├── CheckpointNotFound    no such folder, or no such repository, revision or file on the hub
 │   ├── CheckpointGated       the hub hands it out to some accounts only
 │   ├── HubUnreachable        the hub does not answer, and its cache lacks what is needed
+│   ├── IndexUnreachable      the package index does not answer, or breaks off
 │   └── UnsupportedModel      an architecture without block support, refused by name
 ├── InvalidSampling           a sampling value is out of range
 ├── SwarmError                the swarm cannot do what is asked of it
@@ -60,6 +61,10 @@ class CheckpointGated(CheckpointError):
 
 class HubUnreachable(CheckpointError):
     """The hub does not answer, and its cache on this machine lacks what is needed."""
+
+
+class IndexUnreachable(CheckpointError):
+    """The package index does not answer, or not to the end; later it may."""
 
 
 class UnsupportedModel(CheckpointError):

@@ -22,6 +22,7 @@ NO_CHROMIUM = (
 
 # Tests never ask the network for models, and never report anything anywhere.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("FARMESH_CHAT_MODELS_DEFAULT", "guide")  # which is here
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from chat.errors import ChatError, GatewayFailure
 from chat.words import explain
 from farmesh.core import Route, SwarmSnapshot
-from farmesh.errors import FarMeshError
+from farmesh.errors import FarMeshError, IndexUnreachable
 from farmesh.events import Event
 from farmesh.params import SamplingParams
 
@@ -139,6 +139,8 @@ class Backend:
             self.opened(await opening(self))
         except GatewayFailure as failure:
             self._fail(Stage.RETRYING, failure.short, failure)
+        except IndexUnreachable as error:
+            self._fail(Stage.RETRYING, str(error))
         except FarMeshError as error:
             self._fail(Stage.FAILED, str(error))
         except Exception as error:  # the page must say that it cannot go on

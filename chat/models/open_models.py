@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from chat.errors import ChatError
 from chat.models.backend import Backend, Stage, Watch
 from chat.models.embedded.swarm import EmbeddedSwarm
+from chat.models.fit import GB, Fit, fit, this_machine
 from chat.models.opening import opened
 from chat.settings.catalogue import Catalogue, ModelEntry
 from chat.settings.schema import Settings
@@ -40,6 +41,7 @@ class Models:
         self._settings = settings
         self._catalogue = catalogue
         self._watch = watch
+        self._machine = this_machine()
         self._scope = AsyncExitStack()
         self._open: dict[str, Backend] = {}
         first = catalogue[settings.models.default]
@@ -66,6 +68,10 @@ class Models:
     async def __aexit__(self, *_: object) -> None:
         await self._scope.aclose()
 
+    def fit(self, entry: ModelEntry) -> Fit:
+        """What the model needs of this machine, as it was at start."""
+        return fit(entry, self._settings.swarm, self._machine)
+
     async def open(self, model_id: str) -> Backend:
         """The backend of a model; it is opened in the background if it is not open yet.
 
@@ -78,6 +84,8 @@ class Models:
         known = self._open.get(model_id)
         if known is not None and known.status.stage is not Stage.FAILED:
             return known
+        if (fits := fit(entry, self._settings.swarm, this_machine())).is_short:
+            raise ChatError(_no_room(entry, fits))
         log.info("opening the model %s", model_id)
         try:
             swarm = self._swarm_of(entry)
@@ -96,9 +104,15 @@ class Models:
         await self._scope.enter_async_context(opened(backend, self._settings, entry, swarm))
 
     def _swarm_of(self, entry: ModelEntry) -> EmbeddedSwarm | None:
-        if self._settings.swarm.mode != "embedded":
-            return None
+        if self._settings.swarm.mode != "embedded" or entry.sources:
+            return None  # of a model with sources it is made when one of them has answered
         return EmbeddedSwarm(self._settings.swarm, entry)
 
     def _backend_of(self, entry: ModelEntry) -> Backend:
         return Backend(entry.name, entry.sampling.params(), self._watch, entry.id)
+
+
+def _no_room(entry: ModelEntry, fits: Fit) -> str:
+    if fits.is_too_large:
+        return f"{entry.name} {fits.sentence}. A swarm of more machines can serve it."
+    return f"{entry.name} {fits.sentence}, of which {fits.machine.free / GB:.1f} are free now."

@@ -21,6 +21,7 @@ from chat.models.embedded.child import ChildState, ChildStatus
 from chat.models.embedded.plan import is_loopback
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.gateway.opening import open_gateway
+from chat.models.sources import brought
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, Settings
 from farmesh import ClientConfig, load_tokenizer
@@ -28,9 +29,11 @@ from farmesh.errors import CheckpointError
 from farmesh.hub.source import is_remote
 
 # How far opening is, by what has been done; nodes load while the tokenizer does.
+BROUGHT = 0.5  # a model that comes as one file, before anything else can begin
 NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
 NODES_FETCHING = 0.85  # a model on the hub: the nodes are waited for, for minutes perhaps
 AGAIN_SECONDS = 5.0  # after which another app that could not be reached is asked again
+FETCH_AGAIN_SECONDS = 30.0  # the same of places that have the model
 
 
 @asynccontextmanager
@@ -63,7 +66,8 @@ async def _keep_open(
                 await asyncio.get_running_loop().create_future()  # until cancelled
         if backend.status.stage is not Stage.RETRYING:
             return  # whoever asks for this model again opens it anew, with nodes of its own
-        await asyncio.sleep(AGAIN_SECONDS)  # the other app may be there later
+        # The other app, or a network, may be there later.
+        await asyncio.sleep(FETCH_AGAIN_SECONDS if model.sources else AGAIN_SECONDS)
 
 
 async def _open(
@@ -73,15 +77,21 @@ async def _open(
     swarm: EmbeddedSwarm | None,
     stack: AsyncExitStack,
 ) -> Engine:
+    came = bool(model.sources)
+    if came:
+        model = await brought(model, settings, _fetching(backend, 0.0, BROUGHT))
+        if settings.swarm.mode == "embedded":
+            swarm = await asyncio.to_thread(EmbeddedSwarm, settings.swarm, model)
     if swarm is not None:
-        backend.doing("Starting the nodes on this machine", NODES_STARTING)
+        progress = max(backend.status.progress, NODES_STARTING)
+        backend.doing("Starting the nodes on this machine", progress)
         await stack.enter_async_context(swarm)
         reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
         stack.callback(reporter.cancel)
     # Both import torch or transformers, which takes seconds: never on the event loop. One after the
     # other: transformers' lazy imports fail when two threads make them for the first time.
     tokenizer = await asyncio.to_thread(_load_tokenizer, model)
-    remote = is_remote(model.checkpoint_path)
+    slow = came or is_remote(model.checkpoint_path)
     backend.doing(backend.status.text, TOKENIZER_LOADED)
     client_class = await asyncio.to_thread(_client_class)
     peers = await swarm.addresses() if swarm is not None else settings.swarm.peers
@@ -95,9 +105,11 @@ async def _open(
     )
     if swarm is not None:  # an own node that was lost is being started again right now
         config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)
-    client = await asyncio.to_thread(client_class, config, progress=_fetching(backend))
+    client = await asyncio.to_thread(
+        client_class, config, progress=_fetching(backend, JOINING, NODES_FETCHING)
+    )
     await stack.enter_async_context(client)
-    if swarm is not None and remote:
+    if swarm is not None and slow:
         await _nodes_up(backend, swarm)
     if swarm is None and places.on_a_space():
         watching = asyncio.create_task(doors.watch_ports(backend, client), name="watch ports")
@@ -113,19 +125,22 @@ async def _open(
     return Engine(client, tokenizer, context, template, where, join)
 
 
-def _fetching(backend: Backend) -> Callable[[int, int], None]:
-    """Shows in the page how much of the app's own part of the model has come from the hub."""
+def _fetching(backend: Backend, start: float, end: float) -> Callable[[int, int], None]:
+    """Shows in the page how much of a model, or of the app's own part of it, has come.
+
+    Args:
+        start, end: how far opening is before and after it.
+    """
 
     def report(done: int, total: int) -> None:
-        share = done / max(1, total)
-        progress = JOINING + (NODES_FETCHING - JOINING) * share
-        backend.doing(f"Fetching the model: {100 * share:.0f} %", progress)
+        progress = start + (end - start) * done / max(1, total)
+        backend.doing(f"Fetching the model: {done / 1e6:.0f} of {total / 1e6:.0f} MB", progress)
 
     return report
 
 
 async def _nodes_up(backend: Backend, swarm: EmbeddedSwarm) -> None:
-    """Wait for nodes that fetch their blocks, which takes longer than any message should wait.
+    """Wait for nodes that fetch or unpack their blocks, which takes longer than a route is sought.
 
     Raises:
         CheckpointError: a node was given up.
@@ -137,7 +152,9 @@ async def _nodes_up(backend: Backend, swarm: EmbeddedSwarm) -> None:
         if snapshot.is_up:
             return
         progress = NODES_FETCHING + (1.0 - NODES_FETCHING) * 0.99 * snapshot.fetched
-        backend.doing(f"Fetching the model: {100 * snapshot.fetched:.0f} %", progress)
+        fetching = any(child.fetched is not None for child in snapshot.children)
+        share = f"Fetching the model: {100 * snapshot.fetched:.0f} %"
+        backend.doing(share if fetching else "The nodes load the model", progress)
 
 
 async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:

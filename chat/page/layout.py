@@ -6,7 +6,6 @@ a browser allows six per server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from chat.conversation import controls
+from chat.models.fit import about, label
 from chat.models.open_models import Models
 from chat.page.labels import t
 from chat.page.parts import Parts, Presets
@@ -45,6 +45,7 @@ class PageOptions:
     model: str  # the model's name
     about: str = ""  # one sentence about it
     privacy: str = ""  # one sentence on what nodes can see
+    note: str = ""  # why it is another model than was wanted
     signed_in: bool = False  # everybody here is, by a name of their own
     kept_here: bool = False  # conversations are kept by the server, not by browsers
 
@@ -68,7 +69,7 @@ def lay_out(
         with gr.Column(elem_id="fm-main", scale=1, min_width=0):
             drawn(_header(options, models), elem_id="fm-header")
             with gr.Column(elem_id="fm-log"):
-                history, live = _log()
+                history, live = _log(options.note)
             with gr.Column(elem_id="fm-foot"):
                 notice = drawn(elem_id="fm-notice-slot", visible=False)
                 queued = drawn(elem_id="fm-queued-slot", visible=False)
@@ -130,13 +131,17 @@ def _sidebar(options: PageOptions, *, likes: bool) -> None:
 
 def _header(options: PageOptions, models: Models | None) -> str:
     """The model's name, or a choice where there is one; its state, and the page's buttons."""
-    entries: Sequence[Any] = models.entries if models is not None else ()
-    chosen = models.default.id if models is not None else ""
-    about, model = options.about, options.model
-    return render("header", models=entries, chosen=chosen, about=about, model=model)
+    offers, chosen = [], ""
+    if models is not None:
+        chosen = models.default.id
+        for entry in models.entries:
+            fits = models.fit(entry)
+            offers.append((entry.id, label(entry, fits), about(entry, fits)))
+    model, said = options.model, options.about
+    return render("header", offers=offers, chosen=chosen, about=said, model=model)
 
 
-def _log() -> tuple[gr.Chatbot, gr.Chatbot]:
+def _log(note: str) -> tuple[gr.Chatbot, gr.Chatbot]:
     """What was said, and below it the reply that is growing, so that drawing it stays cheap."""
     look = partial(
         gr.Chatbot,
@@ -155,7 +160,7 @@ def _log() -> tuple[gr.Chatbot, gr.Chatbot]:
     history = look(
         elem_id="fm-history",
         label=t("Conversation"),
-        placeholder=render("welcome"),
+        placeholder=render("welcome", note=note),
         examples=[{"text": text} for text in EXAMPLES],
     )
     live = look(elem_id="fm-live", label=t("Reply being written"), visible=False)

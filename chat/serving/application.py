@@ -26,9 +26,14 @@ from chat.settings.schema import Settings, SwarmSettings
 
 
 def application(
-    store: ChatStore, settings: Settings, model: ModelEntry, ledger: Ledger, metrics: Metrics
+    store: ChatStore,
+    settings: Settings,
+    model: ModelEntry,
+    ledger: Ledger,
+    metrics: Metrics,
+    note: str = "",
 ) -> Guard:
-    """The app as uvicorn serves it."""
+    """The app as uvicorn serves it; ``note`` is a sentence for everybody who opens the page."""
     server = settings.server
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gate = Gate(settings.access, server.proxies)
@@ -45,6 +50,7 @@ def application(
         model.name,
         model.description,
         privacy(settings.swarm),
+        note,
         signed_in=gate.knows_people,
         kept_here=archive is not None,
     )

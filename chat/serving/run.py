@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 
 from chat.api.metrics import Metrics
 from chat.live.store import ChatStore
-from chat.models import doors
+from chat.models import choice, doors
+from chat.models.fit import this_machine
 from chat.models.gateway import opening
 from chat.models.ledger import Ledger
 from chat.models.open_models import Models
@@ -41,12 +42,13 @@ async def run(settings: Settings, catalogue: Catalogue) -> None:
         settings = state.with_folder(with_password(settings), stack)
         if settings.swarm.mode == "gateway":
             settings, catalogue = await opening.offered(settings, catalogue)
+        settings, note = await choice.at_start(settings, catalogue, this_machine())
         model = catalogue[settings.models.default]
         models = await stack.enter_async_context(Models(settings, catalogue, ledger.watch))
         chats = await stack.enter_async_context(
             ChatStore(models.default, settings.chat, models=models)
         )
-        answering = application(chats, settings, model, ledger, metrics)
+        answering = application(chats, settings, model, ledger, metrics, note)
         server = Server(answering, end_replies=chats.close)
         end_on_signals(server, hush)
         announcing = asyncio.create_task(announce(server, settings, made_up=not had_password))

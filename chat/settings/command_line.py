@@ -23,8 +23,8 @@ def command_line() -> argparse.ArgumentParser:
         prog="python app.py",
         description=(
             "Chat in the browser with a model whose layers are spread over several nodes. Without "
-            "any flag it starts two nodes on this machine that serve the small bundled model, and "
-            "opens the page; nothing leaves the machine."
+            "any flag it starts two nodes on this machine that serve a small model, and opens the "
+            "page; nothing that is written there leaves the machine."
         ),
         epilog=(
             "Everything else is set in the settings file; configs/default.toml lists and explains "
@@ -116,7 +116,8 @@ def settings_from_command_line(
         settings = load_settings(_flag_layer(arguments), environ, config)
         catalogue = load_catalogue(settings.models.catalogue)
         if settings.swarm.mode != "gateway":  # else the other app's models count
-            catalogue[settings.models.default]
+            first = catalogue[settings.models.default].id
+            catalogue = catalogue.only(settings.models.offered, first)
     except ConfigError as error:
         _exit(error)
     return settings, catalogue

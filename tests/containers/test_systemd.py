@@ -78,7 +78,8 @@ def test_the_units_serve_come_back_and_end(systemd: None) -> None:
     write(
         "/etc/farmesh/node-one.env", f"PEERS={address}", "MODEL=models/guide", "FLAGS=--port 31338"
     )
-    write("/etc/farmesh/chat.env", f"FARMESH_CHAT_SWARM_PEERS={address}")
+    default = "FARMESH_CHAT_MODELS_DEFAULT=guide"
+    write("/etc/farmesh/chat.env", f"FARMESH_CHAT_SWARM_PEERS={address}", default)
     inside("systemctl", "enable", "--now", *UNITS[1:])
     wait_for(answers)
     for unit in UNITS:

@@ -20,7 +20,13 @@ pytestmark = pytest.mark.space
 
 SPACE_USER = 1000
 SECONDS = 180.0
-ALLOWED = ("PATH", "LANG", "TZ", "HF_HUB_OFFLINE")  # of this process' environment
+ALLOWED = (
+    "PATH",
+    "LANG",
+    "TZ",
+    "HF_HUB_OFFLINE",
+    "FARMESH_CHAT_MODELS_DEFAULT",
+)  # of this process' environment
 
 
 @pytest.fixture

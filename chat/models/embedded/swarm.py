@@ -156,6 +156,9 @@ class EmbeddedSwarm:
                 *("--threads", str(self._threads)),
                 *("--cache-tokens", str(self._settings.cache_tokens)),
             ]
+            for flag in ("device", "dtype", "quantize"):
+                own = getattr(self._model, flag)
+                arguments += [f"--{flag}", own or getattr(self._settings, flag)]
             if self._model.dht_prefix:
                 arguments += ["--prefix", self._model.dht_prefix]
             if self._model.revision:

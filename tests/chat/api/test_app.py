@@ -83,7 +83,7 @@ def long_stream(http: httpx.Client) -> httpx.Response:
 def test_the_official_package(app: App) -> None:
     """What every tool that speaks OpenAI is built on."""
     client = openai.OpenAI(base_url=f"{app.url}/v1", api_key="any", max_retries=0)
-    assert [model.id for model in client.models.list()] == ["guide"]
+    assert next(iter(client.models.list())).id == "guide"
     whole = client.chat.completions.create(
         model="guide", messages=MESSAGES, temperature=0, logprobs=True, top_logprobs=2, seed=1
     )

@@ -197,6 +197,22 @@ if command == "serve":
         assert "--revision v2 --adapters someone/pirate" in line
 
 
+async def test_nodes_are_told_where_and_with_what_to_compute(
+    swarm, model: ModelEntry, tmp_path: Path
+) -> None:
+    """Bug prevented: a GPU, or a model that fits in 4 bits only, that the app's own nodes cannot
+    be told of; a model's own words that count less than the app's."""
+    seen = tmp_path / "seen"
+    tell = f'open({str(seen)!r}, "a").write(" ".join(arguments) + "\\n")'
+    chosen = model.model_copy(update={"quantize": "int8", "dtype": "bfloat16"})
+    nodes = swarm(tell, model=chosen, device="cpu", dtype="float16")
+    async with nodes as running:
+        await until(running, lambda s: s.is_up)
+    serving = [line for line in seen.read_text().splitlines() if "--blocks" in line]
+    assert len(serving) == 2
+    assert all("--device cpu --dtype bfloat16 --quantize int8" in line for line in serving)
+
+
 # --- Processes --------------------------------------------------------------------------------
 
 

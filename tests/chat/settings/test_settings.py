@@ -201,10 +201,14 @@ def test_a_wrong_flag_ends_with_2_and_a_sentence(
 def test_the_shipped_catalogue_is_valid() -> None:
     """Bug prevented: the default model is not in the catalogue, or its checkpoint is missing."""
     catalogue = load_catalogue(Settings().models.catalogue)
-    guide = catalogue[Settings().models.default]
+    first = catalogue[Settings().models.default]
+    assert first.instead is not None
+    guide = catalogue[first.instead]
     assert isinstance(guide.checkpoint_path, Path)
     assert (guide.checkpoint_path / "config.json").is_file()
-    assert isinstance(guide.sampling.params(), SamplingParams)
+    for model in catalogue.models:
+        assert isinstance(model.sampling.params(), SamplingParams)
+        assert model is guide or (model.parameters and model.disk), "the menu has to say"
 
 
 def test_a_hub_name_stays_a_name(write) -> None:
