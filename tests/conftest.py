@@ -52,7 +52,7 @@ def guide(project: Path) -> Path:
 @pytest.fixture(scope="session")
 def real_model() -> Path:
     """The file of a real chat model; without a package index the test is skipped."""
-    from tests.real.model import real_model
+    from tests.support.real import real_model
 
     return real_model()
 

@@ -13,9 +13,9 @@ from chat.live.limits import Line, TurnRate
 from chat.live.prompts import Request
 from chat.models.backend import Backend, Engine
 from farmesh.params import SamplingParams
-from tests.chat.test_session import say, settle, texts
 from tests.real.conftest import RealSwarm
-from tests.real.model import Judge
+from tests.support.chats import say, settle, texts
+from tests.support.real import Judge
 
 CONTEXT = 2048  # tokens
 LENGTH = 28  # tokens of a reply, unless it ends by itself

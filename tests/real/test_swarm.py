@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.farmesh.harness import generate, greedy
-from tests.farmesh.test_families import LOGITS, spy_on_logits
 from tests.real.conftest import RealSwarm
-from tests.real.model import CONTEXT, Judge
-from tests.swarm.processes import processes
-from tests.swarm.test_processes import during
+from tests.support.families import spy_on_logits
+from tests.support.harness import generate, greedy
+from tests.support.processes import processes
+from tests.support.real import CONTEXT, Judge
+from tests.support.swarms import during
 
+LOGITS = 1e-4  # largest difference allowed in any logit
 LONG = 1500  # tokens
 REPLY = 6  # tokens
 
