@@ -12,7 +12,7 @@ PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
 # The tests that need nothing but requirements-dev.txt and a Chromium (as in pyproject.toml).
-USUAL := not interop and not netns and not machines and not containers and not clients and not space
+USUAL := not interop and not netns and not machines and not containers and not clients and not space and not (real and slow)
 FAST := not swarm and not browser and not slow and $(USUAL)
 
 .DEFAULT_GOAL := help
@@ -46,6 +46,11 @@ endif
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
 	$(PY) -m pytest -q -m "$(FAST)" $(ARGS)
+
+.PHONY: real
+real: $(DEV_STAMP)  ## a real chat model through real nodes and a real browser, to its last token (minutes)
+	@scripts/install_chromium.sh
+	$(PY) -m pytest -m real tests/real tests/browser $(ARGS)
 
 .PHONY: interop
 interop: $(DEV_STAMP) $(PETALS_STAMP)  ## talk to Petals 2.2 nodes and clients, installed beside (minutes)

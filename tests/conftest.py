@@ -50,6 +50,14 @@ def guide(project: Path) -> Path:
     return project / "models" / "guide"
 
 
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """The file of a real chat model; without a package index the test is skipped."""
+    from tests.support.real import real_model
+
+    return real_model()
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A small hub, and an empty cache, for huggingface_hub here and in processes started here."""

@@ -40,6 +40,23 @@ class PackedLinear(torch.nn.Module):
         return output
 
 
+class TallLinear(torch.nn.Module):
+    """A linear layer of few inputs and very many outputs, on a weight that others use as it lies.
+
+    For 2 to 16 rows ``nn.Linear`` takes up to three times as long (``benchmarks/notes.md``).
+    """
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self._weight = weight  # [out_features, in_features]
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """``[rows, in_features]`` to ``[rows, out_features]``"""
+        if len(rows) == 1:
+            return F.linear(rows, self._weight)
+        return (self._weight @ rows.T).T.contiguous()
+
+
 def pack_linears(module: torch.nn.Module) -> None:
     """Replace the large linear layers inside ``module`` (CPU only); their weights are freed.
 

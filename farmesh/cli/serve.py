@@ -10,6 +10,7 @@ from farmesh.cli.arguments import given
 from farmesh.cli.process import Running, note
 from farmesh.cli.ready import say_ready, until_lost
 from farmesh.config import NodeConfig, Relay
+from farmesh.lean import return_memory
 
 
 def node_config(arguments: argparse.Namespace) -> NodeConfig:
@@ -50,3 +51,4 @@ def _settle() -> None:
     """Keep what is loaded for good out of garbage collections, each of which stalls all streams."""
     gc.collect()
     gc.freeze()
+    return_memory()

@@ -16,6 +16,7 @@ from farmesh.client.sampling import SamplingRow
 from farmesh.client.stem import Stem, stem_prefixes
 from farmesh.errors import FarMeshError
 from farmesh.hub.progress import Progress
+from farmesh.lean import return_memory
 
 _DIRECT_EMBED = 16  # tokens; more are embedded in the worker thread
 
@@ -67,7 +68,9 @@ class Ends:
     def _load(self, progress: Progress | None) -> Stem:
         self.checkpoint.fetch(stem_prefixes(self.checkpoint), progress)
         _ = self.checkpoint.eos_token_ids  # read from a file, that may have to come: not later
-        return self._make_stem(self.checkpoint)
+        stem = self._make_stem(self.checkpoint)
+        return_memory()
+        return stem
 
     async def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """``[1, tokens, hidden]``"""

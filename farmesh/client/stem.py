@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from farmesh.checkpoint.linear import packed_linear
+from farmesh.checkpoint.linear import TallLinear, packed_linear
 from farmesh.checkpoint.reader import Checkpoint
 
-_MAX_COPIED = 2**26  # elements of a tied weight that may be kept twice: as rows, and packed
+_MAX_COPIED = 2**23  # elements of a tied weight that may be kept twice: as rows, and packed
 
 
 def stem_prefixes(checkpoint: Checkpoint) -> list[str]:
@@ -46,6 +46,8 @@ class Stem:
             checkpoint.load_module(self.lm_head, f"{family.lm_head}.", dtype)
         if not tied or checkpoint.hidden_size * config.vocab_size <= _MAX_COPIED:
             self.lm_head = packed_linear(self.lm_head) or self.lm_head
+        elif self.lm_head.bias is None:
+            self.lm_head = TallLinear(self.embeddings.weight)
         self._softcap = getattr(config, "final_logit_softcapping", None)
 
     @torch.inference_mode()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from hivemind.compression import deserialize_torch_tensor
 from hivemind.proto import runtime_pb2
 
 from farmesh.errors import ProtocolError
@@ -75,6 +74,8 @@ def _decompress(message: runtime_pb2.Tensor, elements: int) -> torch.Tensor:
     rows = math.prod(message.size[:-1])
     if len(message.buffer) != 2 * elements + rows * _COMPRESSED_BYTES[message.compression]:
         raise ProtocolError("a compressed tensor does not fit its shape")
+    from hivemind.compression import deserialize_torch_tensor  # a bootstrap peer has no torch
+
     try:
         tensor = deserialize_torch_tensor(message)
     except Exception as error:  # codecs raise many types on bad bytes

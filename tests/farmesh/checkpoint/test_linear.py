@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from farmesh.checkpoint.linear import PackedLinear, pack_linears, packed_linear
+from farmesh.checkpoint.linear import PackedLinear, TallLinear, pack_linears, packed_linear
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, choices, plan_threads
 
 
@@ -27,6 +27,16 @@ def test_a_packed_layer_computes_the_same(dtype: torch.dtype, rows: int, bias: b
     wanted, found = linear(given).float(), packed(given).float()
     assert found.shape == wanted.shape
     torch.testing.assert_close(found, wanted, atol=1e-5 if dtype == torch.float32 else 2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_tall_layer_computes_the_same(rows: int) -> None:
+    """Prevents other text from a large vocabulary whose weight is not kept twice."""
+    torch.manual_seed(rows)
+    weight, given = torch.randn(4096, 64), torch.randn(rows, 64)
+    found = TallLinear(weight)(given)
+    assert found.is_contiguous()
+    torch.testing.assert_close(found, given @ weight.T, atol=1e-4, rtol=0)
 
 
 def test_only_what_gains_is_packed() -> None:
