@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -138,15 +137,20 @@ class InProcessSwarm:
     def store(self, prefix: str, info: NodeInfo, lifetime: float) -> None:
         if info.peer_id in self._dead:
             raise SwarmUnreachable("This peer is not in the swarm any more.")
-        self._records[prefix, info.peer_id] = info, time.monotonic() + lifetime
+        self._records[prefix, info.peer_id] = info, _now() + lifetime
 
     def records(self, prefix: str) -> tuple[NodeInfo, ...]:
-        now = time.monotonic()
+        now = _now()
         return tuple(
             info
             for (key, _), (info, expires) in sorted(self._records.items(), key=lambda r: r[0])
             if key == prefix and expires > now
         )
+
+
+def _now() -> float:
+    """The event loop's time, in seconds; it may be a simulated one."""
+    return asyncio.get_running_loop().time()
 
 
 _END = object()
@@ -300,11 +304,11 @@ class _Transport:
         return await self._swarm.handler(peer_id).info(self.peer_id, uid)
 
     async def ping(self, peer_id: PeerId) -> float:
-        started = time.perf_counter()
+        started = _now()
         await self._swarm.travel(peer_id)
         self._swarm.handler(peer_id)
         await self._swarm.travel(self.peer_id)
-        return time.perf_counter() - started
+        return _now() - started
 
     async def serve(self, handler: NodeHandler) -> None:
         self._swarm.serve(self.peer_id, handler)

@@ -11,16 +11,12 @@ import concurrent.futures
 import contextlib
 import random
 import selectors
-import sys
-import time as real_time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import lru_cache, partial, wraps
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pytest
 import torch
 
 from farmesh.checkpoint.reader import Checkpoint
@@ -125,16 +121,6 @@ def _outcome(call: Callable[..., Any], arguments: Any, options: Any) -> tuple[An
         return None, error
 
 
-class _Clock(ModuleType):
-    """What modules of the engine see as ``time``."""
-
-    @staticmethod
-    def monotonic() -> float:
-        return asyncio.get_running_loop().time()
-
-    perf_counter = monotonic
-
-
 @lru_cache
 def _checkpoint(path: Path, side: str, **_: Any) -> Checkpoint:
     """One for all nodes and one for all clients: building a model changes its config."""
@@ -154,16 +140,6 @@ def _stack(
     stack.load()
     stack.load = lambda *_: None  # type: ignore[method-assign]  # weights are shared and only read
     return stack
-
-
-@contextlib.contextmanager
-def simulated_time() -> Iterator[None]:
-    """The clocks of the engine's modules are simulated, for as long as this lasts."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("farmesh.") and getattr(module, "time", None) is real_time:
-                patch.setattr(module, "time", _Clock("time"))
-        yield
 
 
 # --- A world in which everything goes wrong ---------------------------------------------------
@@ -386,7 +362,7 @@ def check_greedy(oracle: Oracle, prompt: list[int], tokens: list[int]) -> None:
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """In simulated time, from the beginning of its clock."""
-    with simulated_time(), asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(coroutine)
 
 

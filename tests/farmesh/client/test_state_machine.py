@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 
 from hypothesis import HealthCheck, settings
@@ -22,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from tests.support.models import Oracle
-from tests.support.simulation import FAULTS, Chat, SimulatedLoop, World, simulated_time
+from tests.support.simulation import FAULTS, Chat, SimulatedLoop, World
 
 RUNS = os.environ.get("FARMESH_CHAOS_RUNS")
 MAX_CHATS = 3
@@ -43,9 +42,7 @@ class Swarms(RuleBasedStateMachine):
     def __init__(self, judge: Oracle) -> None:
         super().__init__()
         self.judge = judge
-        self.scope = contextlib.ExitStack()
-        self.scope.enter_context(simulated_time())
-        self.runner = self.scope.enter_context(asyncio.Runner(loop_factory=SimulatedLoop))
+        self.runner = asyncio.Runner(loop_factory=SimulatedLoop)
         self.world = World(judge, 0)
 
     @initialize(seed=st.integers(0, 1000))
@@ -113,7 +110,7 @@ class Swarms(RuleBasedStateMachine):
             assert "RUNNING" not in repr(chat.session)
 
     def teardown(self) -> None:
-        with self.scope:
+        with self.runner:
             if hasattr(self, "opened"):
                 try:
                     self.runner.run(self.world.close())
