@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import socket
 import zipfile
@@ -11,7 +12,7 @@ import pytest
 
 from chat.errors import ChatError
 from chat.models import choice
-from chat.models.backend import Backend, Stage
+from chat.models.backend import Backend, Engine, Stage
 from chat.models.choice import at_start
 from chat.models.fit import GB, Machine, about, fit, label, this_machine
 from chat.models.open_models import Models
@@ -20,6 +21,8 @@ from chat.models.sources import brought, folders
 from chat.settings.catalogue import Catalogue, ModelEntry, load_catalogue
 from chat.settings.schema import ModelSettings, Settings, SwarmSettings
 from farmesh.errors import ConfigError, IndexUnreachable
+from tests.support.chats import ASK, open_chat, settle, texts
+from tests.support.fakes import FakeClient, FakeTokenizer
 from tests.support.harness import until
 
 CONTENT = b"GGUF" * 1000
@@ -261,3 +264,24 @@ async def test_what_does_not_fit_is_not_opened(tmp_path: Path) -> None:
         ChatError, match=r"Large needs about \d+ GB; this machine has \d+\. A swarm"
     ):
         await models.open("large")
+
+
+async def test_a_message_sent_while_a_model_is_fetched_is_answered() -> None:
+    """Bug prevented: whoever writes in the first minute writes it again."""
+    client, backend = FakeClient(), Backend("First")
+    client.enqueue("Waves.")
+    fetched = asyncio.Event()
+
+    async def opening(backend: Backend) -> Engine:
+        backend.doing("Fetching the model: 12 of 98 MB", 0.1)
+        await fetched.wait()
+        return Engine(client, FakeTokenizer(), 1000)
+
+    task = asyncio.create_task(backend.start(opening))
+    chat = open_chat(backend)
+    await chat.send("Write a haiku about the sea", ASK)
+    assert chat.running
+    await until(lambda: backend.status.text == "Fetching the model: 12 of 98 MB")
+    fetched.set()
+    assert texts(await settle(chat)) == ["Write a haiku about the sea", "Waves."]
+    await task
