@@ -26,10 +26,10 @@ LATEX: list[dict[str, str | bool]] = [
     {"left": "\\(", "right": "\\)", "display": False},  # of $x$, too: chat/page/markup.py
 ]
 EXAMPLES = (
-    "What is FarMesh?",
-    "How do I add a node?",
-    "What can the nodes see of my messages?",
-    "What does the temperature do?",
+    "Write a haiku about the sea.",
+    "Why is the sky blue?",
+    "Give me three ideas for a rainy Sunday.",
+    "Write a Python function that reverses a string.",
 )
 LIKES = "Likes and dislikes are written down here, with the reply and your message."
 # Gradio shows it to the browser anyway; that it stays the same is what keeps presets readable.
@@ -46,6 +46,7 @@ class PageOptions:
     about: str = ""  # one sentence about it
     privacy: str = ""  # one sentence on what nodes can see
     note: str = ""  # why it is another model than was wanted
+    examples: tuple[str, ...] = EXAMPLES  # messages to begin with
     signed_in: bool = False  # everybody here is, by a name of their own
     kept_here: bool = False  # conversations are kept by the server, not by browsers
 
@@ -69,7 +70,7 @@ def lay_out(
         with gr.Column(elem_id="fm-main", scale=1, min_width=0):
             drawn(_header(options, models), elem_id="fm-header")
             with gr.Column(elem_id="fm-log"):
-                history, live = _log(options.note)
+                history, live = _log(options)
             with gr.Column(elem_id="fm-foot"):
                 notice = drawn(elem_id="fm-notice-slot", visible=False)
                 queued = drawn(elem_id="fm-queued-slot", visible=False)
@@ -141,7 +142,7 @@ def _header(options: PageOptions, models: Models | None) -> str:
     return render("header", offers=offers, chosen=chosen, about=said, model=model)
 
 
-def _log(note: str) -> tuple[gr.Chatbot, gr.Chatbot]:
+def _log(options: PageOptions) -> tuple[gr.Chatbot, gr.Chatbot]:
     """What was said, and below it the reply that is growing, so that drawing it stays cheap."""
     look = partial(
         gr.Chatbot,
@@ -160,8 +161,8 @@ def _log(note: str) -> tuple[gr.Chatbot, gr.Chatbot]:
     history = look(
         elem_id="fm-history",
         label=t("Conversation"),
-        placeholder=render("welcome", note=note),
-        examples=[{"text": text} for text in EXAMPLES],
+        placeholder=render("welcome", note=options.note),
+        examples=[{"text": text} for text in options.examples],
     )
     live = look(elem_id="fm-live", label=t("Reply being written"), visible=False)
     return history, live

@@ -53,6 +53,7 @@ def application(
         note,
         signed_in=gate.knows_people,
         kept_here=archive is not None,
+        examples=model.examples or layout.EXAMPLES,
     )
     mounting.mount(app, store, options, root_path=server.root_path, mcp=server.mcp)
     return Guard(

@@ -76,6 +76,7 @@ class ModelEntry(Section):
     parameters: float | None = Field(None, gt=0)  # 10^9 of them
     disk: float | None = Field(None, gt=0)  # GB to fetch for all of it
     gated: bool = False  # the hub hands it out to accounts that accepted its terms
+    examples: tuple[str, ...] = ()  # messages that the page offers before the first one
     sampling: SamplingDefaults = SamplingDefaults()
 
     def at(self, checkpoint: Path | str, revision: str | None = None) -> ModelEntry:
