@@ -46,7 +46,7 @@ class Stem:
             checkpoint.load_module(self.lm_head, f"{family.lm_head}.", dtype)
         if not tied or checkpoint.hidden_size * config.vocab_size <= _MAX_COPIED:
             self.lm_head = packed_linear(self.lm_head) or self.lm_head
-        elif self.lm_head.bias is None:
+        elif getattr(self.lm_head, "bias", None) is None:
             self.lm_head = TallLinear(self.embeddings.weight)
         self._softcap = getattr(config, "final_logit_softcapping", None)
 
