@@ -11,8 +11,9 @@ from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig
 from farmesh.events import TokenGenerated
-from tests.support.harness import Reply, greedy, until
+from tests.support.harness import Reply, greedy
 from tests.support.processes import PREFIX, Processes
+from tests.support.waiting import until
 
 
 def prompt_of(length: int, seed: int = 0) -> list[int]:

@@ -13,10 +13,11 @@ from farmesh.config import NodeConfig
 from farmesh.core import Span
 from farmesh.node import FarNode
 from farmesh.params import SamplingParams
-from tests.support.harness import generate, greedy, service, until
+from tests.support.harness import generate, greedy, service
 from tests.support.models import Oracle
 from tests.support.processes import PREFIX, Peer, processes, wait_until_gone
 from tests.support.swarms import client_of, during, prompt_of
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.swarm, pytest.mark.timeout(240)]
 

@@ -14,8 +14,8 @@ from chat.access.callers import PERSON_COOKIE
 from chat.ids import new_id
 from chat.serving import server
 from tests.support.chats import say
-from tests.support.harness import until
 from tests.support.served import Edge
+from tests.support.waiting import until
 
 # Gradio asks pandas for its own statistics in a way that pandas does not like any more.
 pytestmark = [

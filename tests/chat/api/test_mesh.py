@@ -17,8 +17,8 @@ from chat.protocol.mesh import MeshModels, MeshStatus
 from chat.serving import logs
 from chat.settings.schema import LoggingSettings
 from tests.support.fakes import FakeClient, FakeTokenizer
-from tests.support.harness import until
 from tests.support.served import MODEL, Api, RealApi
+from tests.support.waiting import until
 
 
 async def metrics(api: Api) -> dict[str, float]:

@@ -14,8 +14,8 @@ from chat.models.backend import Backend
 from farmesh.core import Span
 from farmesh.errors import MissingBlocks, SwarmBusy
 from tests.support.fakes import FakeClient, ready_backend
-from tests.support.harness import until
 from tests.support.served import MODEL, Api, RealApi
+from tests.support.waiting import until
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"

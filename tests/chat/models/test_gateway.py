@@ -47,8 +47,9 @@ from farmesh.events import (
 from farmesh.params import SamplingParams
 from tests.support.chats import open_chat, say, settle, texts
 from tests.support.fakes import FakeClient, FakeTokenizer, ready_backend
-from tests.support.harness import greedy, until
+from tests.support.harness import greedy
 from tests.support.served import MODEL, Api, RealApi, api_over, served
+from tests.support.waiting import until
 
 ASK = Request(SamplingParams(max_new_tokens=400))
 LIVELY = Request(SamplingParams(max_new_tokens=20, temperature=1.1, top_p=0.9, seed=7))

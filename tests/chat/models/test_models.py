@@ -17,7 +17,7 @@ from chat.models.opening import join_command, opened
 from chat.settings.catalogue import ModelEntry, load_catalogue
 from chat.settings.schema import ModelSettings, Settings
 from farmesh.errors import CheckpointError
-from tests.support.harness import until
+from tests.support.waiting import until
 
 ENTRY = """
 [{id}]

@@ -26,8 +26,8 @@ from chat.serving.application import application
 from chat.settings.schema import AccessSettings, ChatSettings, ServerSettings, Settings
 from farmesh.errors import ConfigError
 from tests.support.fakes import FakeClient, ready_backend
-from tests.support.harness import until
 from tests.support.served import MODEL, Edge, served
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = "fm-for-a-test"

@@ -22,9 +22,9 @@ from chat.page.parts import Parts
 from chat.page.streams import STREAM, Streams
 from chat.page.watching import MAX_STREAMS, Watching
 from chat.settings.schema import ChatSettings
-from tests.chat.live.test_session import until
 from tests.support.chats import ASK
 from tests.support.fakes import FakeClient, ready_backend
+from tests.support.waiting import until
 
 NAMES = [field.name for field in fields(Parts) if field.name != "knobs"]
 PARTS = cast(Any, Parts)(**{name: name for name in NAMES}, knobs={})
@@ -113,7 +113,8 @@ async def test_tabs_beyond_a_browsers_connections_look_now_and_then(
     await chats[0].stop()
     await asyncio.wait(streams[:1])
     last = tabs[-1].watch()  # now there is room
-    await asyncio.sleep(0.2)
+    follows = len(tabs[-1].got) + 5  # a look has two updates
+    await until(lambda: len(tabs[-1].got) > follows)
     assert not last.done()
     for chat in chats:
         await chat.stop()
