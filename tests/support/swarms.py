@@ -22,15 +22,16 @@ def prompt_of(length: int, seed: int = 0) -> list[int]:
 
 @asynccontextmanager
 async def client_of(swarm: Processes, nodes: int, **options: float) -> AsyncIterator[FarMeshClient]:
+    patient = {"connect_timeout": 20.0, "step_timeout_floor": 5.0, "silence_timeout": 5.0}
     config = ClientConfig(
         checkpoint=swarm.checkpoint,
         initial_peers=(swarm.address,),
         dht_prefix=PREFIX,
         refresh_period=1.0,
-        **options,  # type: ignore[arg-type]
+        **{**patient, **options},  # type: ignore[arg-type]
     )
     async with FarMeshClient(config) as client:
-        await until(lambda: len(client.snapshot.online) >= nodes, seconds=60.0)
+        await until(lambda: len(client.snapshot.online) >= nodes)
         yield client
 
 

@@ -192,7 +192,7 @@ async def test_stop_really_stops_the_nodes_work(checkpoint: Path) -> None:
             await generate_until(session, prompt_of(1000), greedy(5), PrefillProgress)
             await asyncio.sleep(0.1)
             stopped = swarm.computed()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(60.0)
             assert swarm.computed() == stopped
             assert stopped["a"] < 900
 
