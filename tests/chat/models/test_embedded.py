@@ -197,7 +197,7 @@ async def test_nodes_are_told_where_and_with_what_to_compute(
     chosen = model.model_copy(update={"quantize": "int8", "dtype": "bfloat16"})
     nodes = swarm(tell, model=chosen, device="cpu", dtype="float16")
     async with nodes as running:
-        await until(running, lambda s: s.is_up)
+        await comes_to(running, lambda s: s.is_up)
     serving = [line for line in seen.read_text().splitlines() if "--blocks" in line]
     assert len(serving) == 2
     assert all("--device cpu --dtype bfloat16 --quantize int8" in line for line in serving)

@@ -20,7 +20,7 @@ from chat.models.sources import brought, folders
 from chat.settings.catalogue import Catalogue, ModelEntry, load_catalogue
 from chat.settings.schema import ModelSettings, Settings, SwarmSettings
 from farmesh.errors import ConfigError, IndexUnreachable
-from tests.support.harness import until
+from tests.support.waiting import until
 
 CONTENT = b"GGUF" * 1000
 MUCH = Machine(24 * GB, 20 * GB)
