@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,11 +136,9 @@ def test_work_per_token_is_constant() -> None:
     """Decoding the whole reply for every token made long replies crawl (quadratic)."""
     tokenizer = Bytes()
     reply = TextStream(tokenizer, ("\n\n",))
-    started = time.perf_counter()
     line = "".join(reply.push(65 + i % 26) for i in range(100_000))
     assert len(line) == 100_000
     assert tokenizer.decoded < 100_000 * 20
-    assert time.perf_counter() - started < 5
 
 
 @settings(max_examples=200, deadline=None)

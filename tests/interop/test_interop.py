@@ -21,9 +21,10 @@ from farmesh.config import ClientConfig
 from farmesh.errors import ContextOverflow
 from farmesh.events import FinishReason, PrefillProgress, TokenGenerated, WaitingForCache
 from tests.interop.processes import PREFIX, MixedSwarm, PetalsNode, mixed_swarm
-from tests.support.harness import Reply, generate, generate_until, greedy, until
+from tests.support.harness import Reply, generate, generate_until, greedy
 from tests.support.models import Oracle
 from tests.support.processes import Peer
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 

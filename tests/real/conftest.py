@@ -12,9 +12,9 @@ import pytest
 from farmesh import load_tokenizer
 from farmesh.client.client import FarMeshClient
 from farmesh.config import ClientConfig
-from tests.support.harness import until
 from tests.support.processes import PREFIX, Peer, Processes, processes
 from tests.support.real import Judge
+from tests.support.waiting import until
 
 CACHE_TOKENS = 2048  # of each node
 

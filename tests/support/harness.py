@@ -18,10 +18,11 @@ from farmesh.events import Event, GenerationFinished, Rerouted, TokenGenerated
 from farmesh.network.inprocess import Faults, InProcessSwarm
 from farmesh.node import FarNode, Machine
 from farmesh.params import SamplingParams
+from tests.support.waiting import PATIENCE, until
 
 PREFIX = "_test"
 
-# Everything that waits, waits for fractions of a second.
+# Everything that waits, waits for fractions of a second: for simulated time.
 FAST_CLIENT: dict[str, Any] = {
     "refresh_period": 0.05,
     "connect_timeout": 0.3,
@@ -38,6 +39,21 @@ FAST_NODE: dict[str, Any] = {
     "push_timeout": 0.3,
     "session_grace": 5.0,
     "alloc_timeout": 3.0,
+}
+
+# In real time a busy machine stands still for seconds, and nobody is to be blamed for it.
+PATIENT_CLIENT: dict[str, Any] = {
+    **FAST_CLIENT,
+    "connect_timeout": PATIENCE,
+    "step_timeout_floor": PATIENCE,
+    "silence_timeout": PATIENCE,
+    "missing_blocks_timeout": PATIENCE,
+}
+PATIENT_NODE: dict[str, Any] = {
+    **FAST_NODE,
+    "push_timeout": PATIENCE,
+    "session_grace": PATIENCE,
+    "alloc_timeout": PATIENCE,
 }
 
 
@@ -124,13 +140,14 @@ class Swarm:
     async def serve(self, name: str, span: str, **options: Any) -> FarNode:
         """Start a node."""
         assert name not in self.nodes
+        make_machine = getattr(asyncio.get_running_loop(), "machine", None)  # in simulated time
+        machine = make_machine() if make_machine else Machine(shortest_record=PATIENCE)
         config = NodeConfig(
             checkpoint=self.checkpoint,
             span=Span.parse(span),
             dht_prefix=PREFIX,
-            **{**FAST_NODE, **options},
+            **{**(FAST_NODE if make_machine else PATIENT_NODE), **options},
         )
-        machine = getattr(asyncio.get_running_loop(), "machine", Machine)()  # or a simulated one
         node = FarNode(config, network=lambda: self.net.network(name), machine=machine)
         await node.__aenter__()
         self.nodes[name] = node
@@ -156,10 +173,9 @@ class Swarm:
 
     async def client(self, **options: Any) -> FarMeshClient:
         """A client that has joined and seen the nodes."""
-        config = ClientConfig(
-            checkpoint=self.checkpoint, dht_prefix=PREFIX, **{**FAST_CLIENT, **options}
-        )
         parts = getattr(asyncio.get_running_loop(), "client_parts", None)  # in simulated time
+        own_options = {**(FAST_CLIENT if parts else PATIENT_CLIENT), **options}
+        config = ClientConfig(checkpoint=self.checkpoint, dht_prefix=PREFIX, **own_options)
         own = {} if parts is None else parts(self.checkpoint)
         client = FarMeshClient(config, network=self.net.network, **own)
         await self._scope.enter_async_context(client)
@@ -191,15 +207,6 @@ def service(node: FarNode) -> Any:
 def banned(client: FarMeshClient) -> set[str]:
     """Nodes that the client blames for a failure; being full is none."""
     return {peer for peer, ban in client._view.bans.items() if ban.failures}
-
-
-async def until(condition: Any, seconds: float = 3.0) -> None:
-    """Wait until ``condition()`` holds."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + seconds
-    while not condition():
-        assert clock() < deadline, "it never came true"
-        await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager

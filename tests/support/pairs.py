@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 
 from farmesh.network.shared import MESSAGE, Channel, SharedConnection
+from tests.support.waiting import PATIENCE
 
 
 class Pair:
@@ -42,7 +43,7 @@ async def connected() -> AsyncIterator[Pair]:
 
     pair.node_run = asyncio.create_task(pair.node.run())
     pair.client_run = asyncio.create_task(pair.client.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         try:
             yield pair
         finally:

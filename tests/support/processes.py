@@ -126,6 +126,14 @@ class Peer(Command):
         return self.address().rpartition("/")[2]
 
 
+def alive(pid: int) -> bool:
+    """Whether it still runs; a zombie has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def of_session(session_id: int) -> dict[int, str]:
     """What still runs of a session: process ids and their command lines."""
     found = {}

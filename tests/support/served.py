@@ -33,6 +33,7 @@ from chat.settings.schema import ChatSettings, Settings
 from farmesh.params import SamplingParams
 from tests.support.fakes import FakeClient, ready_backend
 from tests.support.harness import Swarm
+from tests.support.waiting import PATIENCE, until
 
 MODEL = ModelEntry(id="guide", name="Guide", licence="MIT", checkpoint="models/guide", context=1024)
 
@@ -46,8 +47,7 @@ async def served(app: Any, **options: Any) -> AsyncIterator[str]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.suppress(asyncio.CancelledError))
         task = asyncio.create_task(running._serve())
-        while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
+        await until(lambda: running.started)
         port = running.servers[0].sockets[0].getsockname()[1]
         try:
             yield f"http://127.0.0.1:{port}"
@@ -91,7 +91,7 @@ async def api_over(
         mesh.add_routes(app, store, MODEL, ledger, metrics)
         async with (
             served(Guard(app, gate=gate)) as url,
-            httpx.AsyncClient(base_url=url, timeout=30) as http,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http,
         ):
             yield Api(http, store, ledger)
 
@@ -156,14 +156,14 @@ class Edge:
     def port(self) -> int:
         return self.http.base_url.port or 0
 
-    async def raw(self, request: str, seconds: float = 5.0) -> str:
+    async def raw(self, request: str) -> str:
         """What comes back for these very bytes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         line, _, rest = request.partition("\n")
         closing = f"{line}\nconnection: close\n{rest}" if rest else request
         writer.write(closing.replace("\n", "\r\n").encode("latin-1"))
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(PATIENCE):
                 return (await reader.read()).decode("latin-1")
         except ConnectionResetError:
             return ""
@@ -213,7 +213,7 @@ async def building() -> AsyncIterator[Building]:
         metrics = Metrics()
         app = application(store, Settings(), MODEL, Ledger(metrics), metrics)
         async with served(app, **server.OPTIONS, lifespan="on") as url:
-            async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+            async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
                 config = (await http.get("/config")).json()
             yield Building(url, store, config, blocks_of(app), canary, touched)
 
@@ -222,7 +222,7 @@ async def building() -> AsyncIterator[Building]:
 async def edge(building: Building) -> AsyncIterator[Edge]:
     """The app as somebody new meets it; its module's tests run on the module's loop."""
     building.touched.clear()
-    async with httpx.AsyncClient(base_url=building.url, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=building.url, timeout=PATIENCE) as http:
         yield Edge(
             http,
             building.store,

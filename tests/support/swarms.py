@@ -11,8 +11,9 @@ from farmesh.client.client import FarMeshClient
 from farmesh.client.session import InferenceSession
 from farmesh.config import ClientConfig
 from farmesh.events import TokenGenerated
-from tests.support.harness import Reply, greedy, until
+from tests.support.harness import Reply, greedy
 from tests.support.processes import PREFIX, Processes
+from tests.support.waiting import until
 
 
 def prompt_of(length: int, seed: int = 0) -> list[int]:
@@ -21,15 +22,16 @@ def prompt_of(length: int, seed: int = 0) -> list[int]:
 
 @asynccontextmanager
 async def client_of(swarm: Processes, nodes: int, **options: float) -> AsyncIterator[FarMeshClient]:
+    patient = {"connect_timeout": 20.0, "step_timeout_floor": 5.0, "silence_timeout": 5.0}
     config = ClientConfig(
         checkpoint=swarm.checkpoint,
         initial_peers=(swarm.address,),
         dht_prefix=PREFIX,
         refresh_period=1.0,
-        **options,  # type: ignore[arg-type]
+        **{**patient, **options},  # type: ignore[arg-type]
     )
     async with FarMeshClient(config) as client:
-        await until(lambda: len(client.snapshot.online) >= nodes, seconds=60.0)
+        await until(lambda: len(client.snapshot.online) >= nodes)
         yield client
 
 

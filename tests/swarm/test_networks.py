@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.harness import generate, greedy, until
+from tests.support.harness import generate, greedy
 from tests.support.models import Oracle
 from tests.support.ports import free_port
 from tests.support.processes import Command, processes
 from tests.support.swarms import client_of, prompt_of
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.swarm, pytest.mark.timeout(240)]
 

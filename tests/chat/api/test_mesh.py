@@ -17,8 +17,8 @@ from chat.protocol.mesh import MeshModels, MeshStatus
 from chat.serving import logs
 from chat.settings.schema import LoggingSettings
 from tests.support.fakes import FakeClient, FakeTokenizer
-from tests.support.harness import until
 from tests.support.served import MODEL, Api, RealApi
+from tests.support.waiting import until
 
 
 async def metrics(api: Api) -> dict[str, float]:
@@ -76,7 +76,7 @@ async def test_metrics_count_what_happened(real: RealApi) -> None:
 async def test_a_stopped_reply_is_no_failure(real: RealApi) -> None:
     """An alarm on failures that rings whenever somebody presses Stop."""
     request = asyncio.create_task(real.chat("Hello", max_tokens=900, ignore_eos=True))
-    await until(lambda: real.ledger.totals.generated_tokens > 2, 10)
+    await until(lambda: real.ledger.totals.generated_tokens > 2)
     assert (await metrics(real))["farmesh_turns_running"] == 1
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)
@@ -153,7 +153,7 @@ async def test_a_lost_node_is_counted_once(real: RealApi) -> None:
     await real.swarm.serve("spare", "4:8")
     await real.store.backend.engine.client._client.refresh()  # type: ignore[union-attr]
     request = asyncio.create_task(real.chat("Hello", max_tokens=60, ignore_eos=True, temperature=0))
-    await until(lambda: real.ledger.totals.generated_tokens > 5, 10)
+    await until(lambda: real.ledger.totals.generated_tokens > 5)
     ((account, _),) = real.ledger.open_accounts
     (used,) = {"second", "spare"} & set(account.shares)
     await real.swarm.kill(used)

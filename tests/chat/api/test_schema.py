@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +33,7 @@ from chat.page import routes as page_routes
 from chat.settings.schema import AccessSettings, ChatSettings
 from tests.support.fakes import FakeClient, ready_backend
 from tests.support.served import MODEL
+from tests.support.waiting import wait_until
 
 KEY = "fm-for-a-test"
 
@@ -58,8 +58,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
-    while not running.started:
-        time.sleep(0.01)
+    wait_until(lambda: running.started)
     schema = schemathesis.openapi.from_dict(app.openapi())
     port = running.servers[0].sockets[0].getsockname()[1]
     schema.config.update(base_url=f"http://127.0.0.1:{port}")

@@ -16,12 +16,8 @@ from farmesh.errors import ContextOverflow, MissingBlocks, RetriesExhausted, Ses
 from farmesh.params import SamplingParams
 from tests.support.chats import ASK, say, settle, texts
 from tests.support.fakes import FakeClient, FakeTokenizer, new_chat
-
-
-async def until(condition: object) -> None:
-    async with asyncio.timeout(3):
-        while not condition():  # type: ignore[operator]  # noqa: ASYNC110 - looks at fakes
-            await asyncio.sleep(0.005)
+from tests.support.simulation import simulated
+from tests.support.waiting import PATIENCE, until
 
 
 async def test_second_turn_extends_the_ids_of_the_first() -> None:
@@ -48,6 +44,7 @@ async def test_text_arrives_unharmed() -> None:
     assert texts(await say(chat, "\tMakefile?"))[1] == reply
 
 
+@simulated
 async def test_stop_ends_the_work_and_keeps_the_text() -> None:
     """Stop that only hides the reply leaves the nodes computing for nobody."""
     client = FakeClient(step=0.01)
@@ -63,7 +60,7 @@ async def test_stop_ends_the_work_and_keeps_the_text() -> None:
     view = await watching
     assert view.entries[1].message.text == ("abcdefgh" * 50)[:made]
     assert view.entries[1].message.cut
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(60.0)
     assert call.produced == made
     await say(chat, "and now?")
     assert client.calls[1].token_ids[: len(call.token_ids) + made] == (
@@ -83,6 +80,7 @@ async def test_stop_string_is_neither_shown_nor_sent_back() -> None:
     assert "A:one U:more" in client.calls[1].text
 
 
+@simulated
 async def test_nobody_watching_pauses_the_reply_and_a_reload_resumes_it() -> None:
     """A closed tab kept the swarm busy; a reload killed the answer (gradio)."""
     client = FakeClient(step=0.005)
@@ -92,9 +90,8 @@ async def test_nobody_watching_pauses_the_reply_and_a_reload_resumes_it() -> Non
     async for view in chat.watch(0.0):
         if view.live and len(view.live.text) > 5:
             break  # the tab is closed
-    await asyncio.sleep(0.02)
     made = client.calls[0].produced
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(4.0)  # less than its grace
     assert client.calls[0].produced <= made + 1
     assert chat.view.live is not None
     assert chat.view.live.phase is Phase.PAUSED
@@ -103,16 +100,19 @@ async def test_nobody_watching_pauses_the_reply_and_a_reload_resumes_it() -> Non
     assert len(client.calls) == 1
 
 
+@simulated
 async def test_page_that_never_comes_back_ends_the_reply() -> None:
     """Abandoned replies held their place in the line for ever."""
     client = FakeClient(step=0.005)
-    chat = new_chat(client, grace=0.05)
+    chat = new_chat(client, grace=600.0)
     client.enqueue("x" * 300)
     await chat.send("go", ASK)
     async for view in chat.watch(0.0):
         if view.live and view.live.text:
             break
-    await until(lambda: not chat.running)
+    await asyncio.sleep(590.0)
+    assert chat.running
+    await until(lambda: not chat.running, 15.0)
     assert client.calls[0].ended
     assert "page was closed" in chat.view.entries[1].message.note
 
@@ -142,7 +142,7 @@ async def test_a_turn_that_is_stopped_before_its_first_step_ends() -> None:
     client = FakeClient()
     chat = new_chat(client)
     await chat.send("1", ASK)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         await chat.stop()
     assert not chat.running
     assert not client.calls
@@ -156,7 +156,7 @@ async def test_tokenising_leaves_the_loop_alone(monkeypatch: pytest.MonkeyPatch)
     goes_on, encode = threading.Event(), FakeTokenizer.encode
 
     def waits(self: FakeTokenizer, text: str, **options: bool) -> list[int]:
-        assert goes_on.wait(3), "the loop stands still"
+        assert goes_on.wait(PATIENCE), "the loop stands still"
         goes_on.clear()
         return encode(self, text, **options)
 
@@ -185,6 +185,7 @@ async def test_messages_wait_their_turn_in_order() -> None:
     assert texts(view) == ["1", "first", "2", "second", "3", "third"]
 
 
+@simulated
 async def test_stop_gives_waiting_messages_back() -> None:
     """Stop threw away what the person had already written next."""
     client = FakeClient(step=0.01)
@@ -192,7 +193,7 @@ async def test_stop_gives_waiting_messages_back() -> None:
     client.enqueue("x" * 100)
     await chat.send("1", ASK)
     await chat.send("2", ASK)
-    await asyncio.sleep(0.03)
+    await until(lambda: client.calls)
     assert await chat.stop() == ("2",)
     assert not chat.running
 
@@ -395,6 +396,7 @@ async def test_what_waits_survives_an_error_and_a_retry() -> None:
     assert texts(await settle(chat)) == ["1", "one", "2", "two"]
 
 
+@simulated
 async def test_reply_goes_on_while_the_page_shows_another_chat() -> None:
     """Looking at another chat for a moment cut the reply in half."""
     client = FakeClient(step=0.002)
@@ -410,8 +412,7 @@ async def test_reply_goes_on_while_the_page_shows_another_chat() -> None:
             await until(lambda: not chat.running)
             assert chat.view.entries[-1].message.text == last
     chat.attendance.leave()  # and now the page is closed
-    await asyncio.sleep(0.02)
     made = client.calls[1].produced
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(4.0)  # less than its grace
     assert client.calls[1].produced <= made + 1
     await chat.stop()

@@ -12,9 +12,10 @@ from chat.ids import is_id, new_id
 from chat.live.limits import Caller, Line, LineFull, TooManyTurns, TurnRate
 from chat.live.store import ChatStore
 from chat.settings.schema import ChatSettings
-from tests.chat.live.test_session import until
 from tests.support.chats import ASK, say
 from tests.support.fakes import FakeClient, ready_backend
+from tests.support.simulation import simulated
+from tests.support.waiting import until
 
 
 def store_of(client: FakeClient, **settings: object) -> ChatStore:
@@ -84,6 +85,7 @@ async def test_closing_ends_every_reply_and_session() -> None:
     assert all(session.closed for session in client.sessions)
 
 
+@simulated
 async def test_line_is_fair_between_people() -> None:
     """One person's pile of messages made everybody else wait."""
     line, order = Line(running=2, per_person=1, waiting=10), []
@@ -102,6 +104,7 @@ async def test_line_is_fair_between_people() -> None:
     assert ("a", "ahead", 1) in order
 
 
+@simulated
 async def test_line_survives_every_cancellation() -> None:
     """A person who stopped while waiting kept a place for ever."""
     line = Line(running=1, per_person=1, waiting=10)

@@ -47,8 +47,9 @@ from farmesh.events import (
 from farmesh.params import SamplingParams
 from tests.support.chats import open_chat, say, settle, texts
 from tests.support.fakes import FakeClient, FakeTokenizer, ready_backend
-from tests.support.harness import greedy, until
+from tests.support.harness import greedy
 from tests.support.served import MODEL, Api, RealApi, api_over, served
+from tests.support.waiting import PATIENCE, until
 
 ASK = Request(SamplingParams(max_new_tokens=400))
 LIVELY = Request(SamplingParams(max_new_tokens=20, temperature=1.1, top_p=0.9, seed=7))
@@ -400,7 +401,7 @@ async def test_the_other_swarm_is_drawn_like_ones_own(real: RealApi) -> None:
     real.swarm.set_record("second", public_name="<img src=x onerror=alert(1)>")
     own = real.store.backend.engine
     assert own is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while "onerror" not in repr(own.client.snapshot):  # a look may have begun before
             await own.client._client.refresh()  # type: ignore[attr-defined]
     async with through(url_of(real)) as backend:
@@ -417,7 +418,7 @@ async def test_the_other_swarm_is_drawn_like_ones_own(real: RealApi) -> None:
         assert html.count("<li") == 2
         client: Any = backend.engine and backend.engine.client
         await real.swarm.leave("second")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             lost = health.Headline("Nobody serves blocks 4 to 7", health.Tone.WAIT)
             while health.headline(backend) != lost:
                 await own.client._client.refresh()  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from chat.models.opening import join_command, opened
 from chat.settings.catalogue import ModelEntry, load_catalogue
 from chat.settings.schema import ModelSettings, Settings
 from farmesh.errors import CheckpointError
-from tests.support.harness import until
+from tests.support.waiting import until
 
 ENTRY = """
 [{id}]
@@ -77,7 +77,7 @@ async def test_nodes_of_a_model_that_failed_are_ended(tmp_path: Path) -> None:
     model = ModelEntry(id="m", name="M", licence="MIT", checkpoint=str(tmp_path), context=512)
     backend, nodes = Backend("M"), Nodes()
     async with opened(backend, Settings(), model, cast(EmbeddedSwarm, nodes)):
-        await until(lambda: backend.status.stage is Stage.FAILED, 30)
+        await until(lambda: backend.status.stage is Stage.FAILED)
         assert "no config.json" in backend.status.text
         await until(lambda: not nodes.running)
 

@@ -23,7 +23,7 @@ from chat.settings.schema import ModelSettings, Settings, SwarmSettings
 from farmesh.errors import ConfigError, IndexUnreachable
 from tests.support.chats import ASK, open_chat, settle, texts
 from tests.support.fakes import FakeClient, FakeTokenizer
-from tests.support.harness import until
+from tests.support.waiting import until
 
 CONTENT = b"GGUF" * 1000
 MUCH = Machine(24 * GB, 20 * GB)

@@ -26,8 +26,8 @@ from chat.serving.application import application
 from chat.settings.schema import AccessSettings, ChatSettings, ServerSettings, Settings
 from farmesh.errors import ConfigError
 from tests.support.fakes import FakeClient, ready_backend
-from tests.support.harness import until
 from tests.support.served import MODEL, Edge, served
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = "fm-for-a-test"
@@ -162,11 +162,11 @@ async def test_a_client_that_leaves_ends_its_question(
             await session.call_tool("ask", {"question": "x"})
 
     asking = asyncio.create_task(ask())
-    await until(lambda: len(calls) > before and calls[-1].produced > 3, 20)
+    await until(lambda: len(calls) > before and calls[-1].produced > 3)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     left = calls[-1].produced
-    await until(lambda: calls[-1].ended, 10)
+    await until(lambda: calls[-1].ended)
     assert calls[-1].produced < left + 100
     await until(lambda: tools.store.line.running == 0)
 

@@ -44,7 +44,7 @@ from tests.support.families import (
     spy_on_logits,
 )
 from tests.support.gguf import byte_vocabulary, llama3_divisors, write, write_gguf
-from tests.support.harness import FAST_CLIENT, FAST_NODE, generate, greedy, swarm_of
+from tests.support.harness import PATIENT_CLIENT, PATIENT_NODE, generate, greedy, swarm_of
 from tests.support.hub import Hub
 
 REPLY = 5  # tokens
@@ -551,11 +551,11 @@ async def test_serve_on_the_hub_and_generate(hub: Hub, tmp_path: Path) -> None:
     path, model = made(tmp_path, "llama-3", Kind.Q8_0)
     hub.add("someone/models", tmp_path)
     net = InProcessSwarm()
-    config = NodeConfig(checkpoint="someone/models:llama-3.gguf", span=Span(0, 4), **FAST_NODE)
+    config = NodeConfig(checkpoint="someone/models:llama-3.gguf", span=Span(0, 4), **PATIENT_NODE)
     prompt = prompt_of("llama-3")
     async with FarNode(config, network=lambda: net.network("a")) as node:
         assert node.prefix == "llama-3-hf"
-        client = FarMeshClient(ClientConfig(checkpoint=path, **FAST_CLIENT), network=net.network)
+        client = FarMeshClient(ClientConfig(checkpoint=path, **PATIENT_CLIENT), network=net.network)
         async with client, client.session() as session:
             reply = await generate(session, prompt, greedy(REPLY))
     assert reply.tokens == expected(model, prompt, REPLY)[0]

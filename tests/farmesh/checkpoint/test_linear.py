@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +9,9 @@ import pytest
 import torch
 
 from farmesh.checkpoint.linear import PackedLinear, TallLinear, pack_linears, packed_linear
+from farmesh.node import threads
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, choices, plan_threads
+from tests.support.waiting import PATIENCE, wait_until
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -79,21 +80,32 @@ def test_each_number_of_rows_has_threads_of_its_own() -> None:
     assert [plan.for_rows(rows) for rows in (1, 2, 16, 17, 512)] == [1, 1, 1, 2, 2]
 
 
-def test_nodes_of_one_machine_measure_one_after_the_other(tmp_path: Path) -> None:
+def test_nodes_of_one_machine_measure_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Prevents nodes that start together from settling for one core each."""
-    inside = []
+    measured: list[str] = []
+    tries: list[bool] = []
+    try_to_lock = threads._locked
 
-    def measure(name: str) -> None:
-        with alone_on_this_machine(tmp_path, patience=0.2):
-            inside.append(name)
-            time.sleep(0.05)
-            inside.append(name)
+    def locked(file: int) -> bool:
+        tries.append(try_to_lock(file))
+        return tries[-1]
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(measure, "ab"))
-    assert inside[0] == inside[1] != inside[2] == inside[3]
-    with alone_on_this_machine(tmp_path, patience=0.2):
-        measure("c")  # another's node that hangs must not keep this one from its start
+    def measure(name: str, patience: float = PATIENCE) -> None:
+        with alone_on_this_machine(tmp_path, patience):
+            measured.append(name)
+
+    monkeypatch.setattr(threads, "_locked", locked)
+    with ThreadPoolExecutor(1) as pool:
+        with alone_on_this_machine(tmp_path):
+            second = pool.submit(measure, "b")
+            wait_until(lambda: tries.count(False) > 1)
+            measured.append("a")
+        second.result(PATIENCE)
+    assert measured == ["a", "b"]
+    with alone_on_this_machine(tmp_path):
+        measure("c", 0.1)  # another's node that hangs must not keep this one from its start
 
 
 def test_thread_counts_are_powers_of_two_and_all() -> None:

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -27,7 +26,8 @@ from farmesh.config import NodeConfig
 from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 from tests.support.documents import PEER
 from tests.support.paths import PROJECT
-from tests.support.processes import ignores_sigint, sigint_of_children
+from tests.support.processes import alive, ignores_sigint, sigint_of_children
+from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -303,10 +303,7 @@ def test_a_killed_process_takes_its_daemon_along() -> None:
         daemons = children(process.pid)
         process.kill()
         process.wait(30)
-    deadline = time.monotonic() + 5
-    while any(map(alive, daemons)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(alive, daemons))
+    wait_until(lambda: not any(map(alive, daemons)))
 
 
 @pytest.mark.swarm
@@ -359,11 +356,3 @@ def test_what_cannot_work_is_one_sentence(
 def children(pid: int) -> list[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in found]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

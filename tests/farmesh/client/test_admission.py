@@ -16,12 +16,14 @@ from farmesh.node.session import NodeSession
 from farmesh.wire.failures import CODE_BUSY
 from farmesh.wire.messages import Step
 from farmesh.wire.metadata import StepMetadata
-from tests.support.harness import generate, greedy, service, swarm_of, until
+from tests.support.harness import generate, greedy, service, swarm_of
 from tests.support.simulation import simulated
+from tests.support.waiting import until
 
 PROMPT = [1, 2, 3]
 
 
+@simulated
 async def test_a_private_node_serves_its_list_alone(checkpoint: Path) -> None:
     """Bug prevented: an allow-list that only hides the node, or shuts its members out."""
     async with swarm_of(checkpoint, "a=0:4", allowed_peers=("friend",)) as swarm:
@@ -33,6 +35,7 @@ async def test_a_private_node_serves_its_list_alone(checkpoint: Path) -> None:
         assert len((await generate(friend.session(), PROMPT, greedy(2))).tokens) == 2
 
 
+@simulated
 async def test_sessions_of_one_peer_are_limited(checkpoint: Path) -> None:
     """Bug prevented: one peer opens streams until the node has no descriptors left."""
     async with swarm_of(checkpoint, "a=0:4", max_sessions_per_peer=2) as swarm:
@@ -47,6 +50,7 @@ async def test_sessions_of_one_peer_are_limited(checkpoint: Path) -> None:
         assert (await generate(sessions[2], PROMPT, greedy(1))).tokens
 
 
+@simulated
 async def test_what_an_operator_says_of_a_node(checkpoint: Path) -> None:
     """Bug prevented: --throughput is measured over, --max-session-tokens is not kept."""
     options = {"throughput": 12.5, "max_session_tokens": 32}
@@ -60,6 +64,7 @@ async def test_what_an_operator_says_of_a_node(checkpoint: Path) -> None:
         assert reply.finished.reason is FinishReason.CONTEXT_FULL
 
 
+@simulated
 async def test_a_node_measures_who_comes_behind_it(checkpoint: Path) -> None:
     """Bug prevented: a node announces ways to nodes that no route takes behind it, or to none."""
     async with swarm_of(checkpoint, "a=0:2 b=2:4 c=1:4 d=0:2") as swarm:
@@ -110,6 +115,7 @@ async def test_cache_of_one_peer_is_limited(checkpoint: Path) -> None:
         assert (await generate(other.session(), PROMPT, greedy(20))).tokens
 
 
+@simulated
 async def test_a_longer_session_than_the_quota_is_asked_for_less(checkpoint: Path) -> None:
     """Bug prevented: a client waits for cache that it can never have."""
     async with swarm_of(checkpoint, "a=0:4", max_cache_tokens_per_peer=64) as swarm:
@@ -118,6 +124,7 @@ async def test_a_longer_session_than_the_quota_is_asked_for_less(checkpoint: Pat
         assert len(reply.tokens) == 10
 
 
+@simulated
 async def test_nobody_keeps_more_than_a_share_while_others_wait(checkpoint: Path) -> None:
     """Bug prevented: who came first with many busy sessions shuts everybody else out."""
     async with swarm_of(checkpoint, "a=0:4", cache_tokens=128, alloc_timeout=2.0) as swarm:
@@ -155,6 +162,7 @@ def test_what_waits_of_one_peer_is_limited() -> None:
     assert account.queued_bytes == 2 * size
 
 
+@simulated
 async def test_what_was_computed_waits_no_more(checkpoint: Path) -> None:
     """Bug prevented: an account that only ever grows, until the peer is refused for good."""
     async with swarm_of(checkpoint, "a=0:4") as swarm:
@@ -168,6 +176,7 @@ async def test_what_was_computed_waits_no_more(checkpoint: Path) -> None:
         await until(lambda: not node.sessions.accounts)
 
 
+@simulated
 async def test_waiting_sessions_of_one_peer_are_limited(checkpoint: Path) -> None:
     """Bug prevented: one peer takes all places of the queue for cache."""
     options = {"cache_tokens": 48, "max_queued_sessions_per_peer": 1, "alloc_timeout": 1.0}

@@ -32,10 +32,10 @@ from tests.support.harness import (
     greedy,
     service,
     swarm_of,
-    until,
 )
 from tests.support.models import Oracle
 from tests.support.simulation import simulated
+from tests.support.waiting import until
 
 SPARES = "a=0:2 b=2:4 A=0:2 B=2:4"
 COUNT = 24

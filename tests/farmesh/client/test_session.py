@@ -12,9 +12,10 @@ from farmesh.errors import ContextOverflow, SessionBusy, SessionClosed
 from farmesh.events import FinishReason, PrefillProgress, RouteFound, TokenGenerated
 from farmesh.node.session import SessionState
 from farmesh.params import SamplingParams
-from tests.support.harness import Reply, banned, generate, generate_until, greedy, swarm_of, until
+from tests.support.harness import Reply, banned, generate, generate_until, greedy, swarm_of
 from tests.support.models import Oracle
 from tests.support.simulation import simulated
+from tests.support.waiting import until
 
 TWO_HOPS = "a=0:2 b=2:4"
 
@@ -191,7 +192,7 @@ async def test_stop_really_stops_the_nodes_work(checkpoint: Path) -> None:
             await generate_until(session, prompt_of(1000), greedy(5), PrefillProgress)
             await asyncio.sleep(0.1)
             stopped = swarm.computed()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(60.0)
             assert swarm.computed() == stopped
             assert stopped["a"] < 900
 

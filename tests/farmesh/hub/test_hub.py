@@ -6,8 +6,6 @@ import asyncio
 import json
 import shutil
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -25,9 +23,10 @@ from farmesh.hub.source import fetch_tokenizer, is_remote, open_source
 from farmesh.network.inprocess import InProcessSwarm
 from farmesh.node import FarNode, Machine
 from farmesh.upstream.loop import LoopThread
-from tests.support.harness import FAST_CLIENT, FAST_NODE, generate, greedy, until
+from tests.support.harness import PATIENT_CLIENT, PATIENT_NODE, generate, greedy
 from tests.support.hub import Hub
 from tests.support.models import Oracle
+from tests.support.waiting import PATIENCE, until, wait_until
 
 NAME = "someone/tiny"
 PROMPT = [5, 17, 99, 3]
@@ -54,7 +53,7 @@ async def test_everybody_fetches_what_they_need(hub: Hub, shards: Path, oracle: 
     net = InProcessSwarm()
     small = {"config.json", "model.safetensors.index.json"}
     told: list[tuple[int, int]] = []
-    config = NodeConfig(checkpoint=NAME, span=Span(0, 1), **FAST_NODE)
+    config = NodeConfig(checkpoint=NAME, span=Span(0, 1), **PATIENT_NODE)
     async with FarNode(
         config, network=lambda: net.network("a"), progress=lambda *at: told.append(at)
     ) as node:
@@ -65,10 +64,10 @@ async def test_everybody_fetches_what_they_need(hub: Hub, shards: Path, oracle: 
         total = sum((shards / name).stat().st_size for name in needed)
         assert told[-1] == (total, total)
         hub.asked.clear()
-        rest = NodeConfig(checkpoint=NAME, span=Span(1, 4), **FAST_NODE)
+        rest = NodeConfig(checkpoint=NAME, span=Span(1, 4), **PATIENT_NODE)
         async with FarNode(rest, network=lambda: net.network("b")):
             client = FarMeshClient(
-                ClientConfig(checkpoint=NAME, **FAST_CLIENT), network=net.network
+                ClientConfig(checkpoint=NAME, **PATIENT_CLIENT), network=net.network
             )
             async with client, client.session() as session:
                 reply = await generate(session, PROMPT, greedy(6))
@@ -117,14 +116,14 @@ async def test_a_node_that_fetches_stays_announced(hub: Hub, checkpoint: Path) -
     hub.add(NAME, checkpoint)
     hub.gate.clear()
     net = InProcessSwarm()
-    config = NodeConfig(checkpoint=NAME, span=Span(0, 4), **{**FAST_NODE, "update_period": 0.1})
-    machine = Machine(shortest_record=0.1)
+    config = NodeConfig(checkpoint=NAME, span=Span(0, 4), **{**PATIENT_NODE, "update_period": 0.1})
+    machine = Machine(shortest_record=PATIENCE)
     node = FarNode(config, network=lambda: net.network("a"), machine=machine)
     entering = asyncio.create_task(node.__aenter__())
     try:
         await until(lambda: net.records("tiny-hf"))
         first = net._records["tiny-hf", "a"][1]
-        await until(lambda: net._records["tiny-hf", "a"][1] > first + 0.3)
+        await until(lambda: net._records["tiny-hf", "a"][1] > first)
         assert net.records("tiny-hf")[0].state is NodeState.JOINING
         assert not entering.done()
     finally:
@@ -150,10 +149,7 @@ def half_fetched(tmp_path: Path) -> int:
 
 def wait_for_bytes(tmp_path: Path, count: int) -> None:
     """Until so many are in the cache, but for what a buffer holds back."""
-    deadline = time.monotonic() + 10
-    while half_fetched(tmp_path) < count - SLACK:
-        assert time.monotonic() < deadline, "they never came"
-        threading.Event().wait(0.005)
+    wait_until(lambda: half_fetched(tmp_path) >= count - SLACK)
 
 
 @pytest.mark.parametrize("reset", [False, True])

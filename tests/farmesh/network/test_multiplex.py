@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from farmesh.errors import ProtocolError, StreamBroken
 from farmesh.network import shared
 from farmesh.network.shared import ABORT, ERROR, MESSAGE, PART, Channel, SharedConnection
-from tests.support.harness import until
 from tests.support.pairs import connected
+from tests.support.waiting import until
 
 
 async def test_each_channel_gets_its_own_messages_whole_and_in_order() -> None:

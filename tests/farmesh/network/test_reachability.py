@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,8 +28,8 @@ from farmesh.network.options import PeerOptions
 from farmesh.network.peer import Peer
 from farmesh.network.reachability import RPC_CHECK, ReachabilityCheck, ask
 from farmesh.network.watching import watch_relays
-from farmesh.node import FarNode
-from tests.support.harness import until
+from farmesh.node import FarNode, Machine
+from tests.support.waiting import PATIENCE, until
 
 BOOT = "/ip4/203.0.113.7/tcp/443/p2p/QmPgiDQKDHEJm7z6ruw2Sbb1jg1oCmSs86cRmtHB7L2PgJ"
 PUBLIC = ("/ip4/198.51.100.4/tcp/8080",)
@@ -188,7 +189,10 @@ async def test_a_copied_identity_is_noticed(
             update_period=0.2,
             identity_path=tmp_path / "identity",
         )
-        await scope.enter_async_context(FarNode(config))
-        await scope.enter_async_context(FarNode(config))
-        await until(lambda: "Another peer uses this node's identity" in caplog.text, 30)
+        ahead = 0.0  # seconds
+        machine = Machine(clock=lambda: time.monotonic() + ahead, shortest_record=PATIENCE)
+        await scope.enter_async_context(FarNode(config, machine=machine))
+        await scope.enter_async_context(FarNode(config, machine=machine))
+        ahead = PATIENCE  # what an earlier process of theirs announced is gone by now
+        await until(lambda: "Another peer uses this node's identity" in caplog.text)
         assert "serves blocks 0:4" in caplog.text

