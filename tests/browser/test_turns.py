@@ -305,7 +305,7 @@ def test_newest_text_stays_in_sight_until_somebody_scrolls_up(tab: Tab) -> None:
     tab.page.mouse.wheel(0, -600)
     tab.wait_growing(len(tab.live) + 200)
     assert not tab.page.evaluate(at_end), "the page took the reader back down"
-    tab.send("And more?")  # now they want to see it
-    tab.until(lambda: tab.page.evaluate(at_end))
+    tab.send("And more?")  # now they want to see it, when the reply before it has ended
+    tab.until(lambda: tab.page.evaluate(at_end), 120)
     tab.stop_button.click()
     tab.wait_idle()
