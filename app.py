@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from chat.serving import logs
 from chat.settings.command_line import settings_from_command_line
 from farmesh.errors import FarMeshError
+from farmesh.lean import hollow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure(settings.logging)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # ... and when huggingface_hub is
+    hollow("hivemind")  # of which this app uses a part
     try:
         # Here and not above: they take seconds, which --help and a wrong setting need not wait for.
         import uvloop  # comes with hivemind; less work per message

@@ -8,8 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from farmesh.lean import hollow
-
 if TYPE_CHECKING:  # the same for type checkers; tests/test_packaging.py holds the two together
     from farmesh.checkpoint.gguf_model import open_gguf as open_gguf
     from farmesh.checkpoint.tokenizer import load_tokenizer as load_tokenizer
@@ -78,9 +76,6 @@ _HOMES = {
     "farmesh.params": ("SamplingParams",),
     "farmesh.upstream.model": ("AutoDistributedModelForCausalLM",),
 }
-# Its training (averaging, experts, optimisers, and scipy for them) is not used: 20 MB a process.
-hollow("hivemind")
-
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [*_HOME_OF]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from farmesh.cli import bootstrap, generate, process, serve, status
 from farmesh.cli.arguments import command_line
+from farmesh.lean import hollow
 
 _START: dict[str, Callable[..., process.Running]] = {
     "bootstrap": bootstrap.start,
@@ -39,4 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # Its training (averaging, experts, optimisers, and scipy for them) is not used: 20 MB.
+    hollow("hivemind")
     return process.run(lambda: _START[arguments.command](arguments))

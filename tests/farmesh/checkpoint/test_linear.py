@@ -20,6 +20,8 @@ from tests.support.waiting import PATIENCE, wait_until
 @torch.inference_mode()
 def test_a_packed_layer_computes_the_same(dtype: torch.dtype, rows: int, bias: bool) -> None:
     """Prevents other text from a faster kernel: only the order of summation may differ."""
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("oneDNN has no bfloat16 on this CPU; layers stay as they are")
     torch.manual_seed(rows)
     linear = torch.nn.Linear(768, 1024, bias=bias, dtype=dtype)
     packed = packed_linear(linear)
