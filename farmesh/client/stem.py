@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -47,7 +47,7 @@ class Stem:
         if not tied or checkpoint.hidden_size * config.vocab_size <= _MAX_COPIED:
             self.lm_head = packed_linear(self.lm_head) or self.lm_head
         elif getattr(self.lm_head, "bias", None) is None:
-            self.lm_head = TallLinear(self.embeddings.weight)
+            self.lm_head = TallLinear(cast(torch.Tensor, self.embeddings.weight))
         self._softcap = getattr(config, "final_logit_softcapping", None)
 
     @torch.inference_mode()
