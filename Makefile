@@ -12,7 +12,7 @@ PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
 # The tests that need nothing but requirements-dev.txt and a Chromium (as in pyproject.toml).
-USUAL := not interop and not netns and not machines and not containers and not clients and not space and not (real and slow)
+USUAL := not interop and not netns and not machines and not containers and not clients and not space and not real
 FAST := not swarm and not browser and not slow and $(USUAL)
 
 .DEFAULT_GOAL := help

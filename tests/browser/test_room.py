@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
 from chat.models.backend import Backend
-from tests.browser.conftest import Tab
 from tests.browser.inside import inside
-from tests.chat.fakes import FakeClient, ready_backend
+from tests.support.browser import Tab
+from tests.support.fakes import FakeClient, ready_backend
 
 WIDE_TABLE = "| " + " | ".join(f"column{i}" for i in range(14)) + " |\n" + "|---" * 14 + "|\n"
 NODES = '<ul class="fm-nodes">' + "<li><b>node</b><span>blocks 0 to 3</span></li>" * 3 + "</ul>"

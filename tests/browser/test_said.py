@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
 from chat.models.backend import Backend
-from tests.browser.conftest import Tab
 from tests.browser.inside import inside
-from tests.chat.fakes import FakeClient, ready_backend
+from tests.support.browser import Tab
+from tests.support.fakes import FakeClient, ready_backend
 
 TYPED = (
     "How do I use List<String> in Java? It does not compile.",
