@@ -307,8 +307,8 @@ class Tab:
 
     async def edit(self, text: str) -> None:
         """Another text for the last question."""
-        data = {"index": len(self.path) - 2, "value": text, "previous_value": self.path[-2].text}
-        await self.act("fm-history", "edit", data)
+        self._set("fm-edited", json.dumps({"index": len(self.path) - 2, "text": text}))
+        await self.act("fm-edit", "click")
         self.path[-2:] = [Message("user", text)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -109,8 +110,8 @@ async def test_an_edit_of_what_is_gone_is_a_sentence(
     run = Run(str(edge.http.base_url), 0, CannedOracle(), random.Random(1))  # type: ignore[arg-type]
     edge.http.cookies.set(PERSON_COOKIE, new_id())
     tab = Tab(run, edge.http, edge.config)
-    data = {"index": 4, "value": "x", "previous_value": "y"}
-    body = tab._body("fm-history", "edit", data)
+    tab._set("fm-edited", json.dumps({"index": 4, "text": "x"}))
+    body = tab._body("fm-edit", "click")
     answer = await edge.http.post("/gradio_api/run/predict", json=body)
     assert "has lost its chat" in answer.text
     assert not caplog.records

@@ -265,6 +265,7 @@ PYTHON = [block for block in blocks("python") if not block.needs]
 def test_python_of_the_documents_runs(block: Block, app: App) -> None:
     """Prevents an example that fails at the reader's first try."""
     code = block.body.replace("http://127.0.0.1:7860", app.url)
+    code = code.replace("smollm2", "guide")  # what the tests' app serves
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )

@@ -32,7 +32,7 @@ from chat.page import block_map
 from chat.protocol import events as api_events
 from chat.protocol.mesh import MeshStatus
 from chat.settings.catalogue import Catalogue
-from chat.settings.schema import AccessSettings, Settings, SwarmSettings
+from chat.settings.schema import AccessSettings, ModelSettings, Settings, SwarmSettings
 from chat.words import explain
 from farmesh.core import Hop, NodeInfo, NodeState, Route, Span, SwarmSnapshot
 from farmesh.errors import ContextOverflow
@@ -56,7 +56,8 @@ LIVELY = Request(SamplingParams(max_new_tokens=20, temperature=1.1, top_p=0.9, s
 
 
 def settings(url: str, key: str = "") -> Settings:
-    return Settings(swarm=SwarmSettings(mode="gateway", gateway_url=url, gateway_key=key))
+    swarm = SwarmSettings(mode="gateway", gateway_url=url, gateway_key=key)
+    return Settings(swarm=swarm, models=ModelSettings(default="guide"))
 
 
 @contextlib.asynccontextmanager
