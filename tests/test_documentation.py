@@ -98,7 +98,7 @@ def wrong(words: list[str]) -> str:
     if words[0].endswith("python") and words[1] == "app.py":
         return refused("app", words[2:])
     if words[0].endswith("python") and words[1] == "-m":
-        if words[2] in ("ruff", "mypy", "pytest"):
+        if words[2] in ("ruff", "mypy", "deno", "pytest"):
             paths = [word.split("::")[0] for word in words[3:] if "/" in word]
             absent = [path for path in paths if not (PROJECT / path).exists()]
             return f"there is no {absent[0]}" if absent else ""
