@@ -61,7 +61,7 @@ def app_with(dice: Path, folder: Path, **swarm: object) -> Iterator[InsideApp]:
     catalogue.write_text(CATALOGUE.format(dice=dice, gone=folder / "gone"))
     settings = Settings(
         swarm=SwarmSettings(state_dir=folder / "state", threads=1, **swarm),  # type: ignore[arg-type]
-        models=ModelSettings(catalogue=catalogue),
+        models=ModelSettings(catalogue=catalogue, default="guide"),
     )
     with inside(lambda: Models(settings, load_catalogue(catalogue))) as app:
         yield app
