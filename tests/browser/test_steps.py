@@ -140,8 +140,9 @@ def test_tab_that_dies_without_a_word_ends_the_nodes_work_as_soon(
     chat = inside_app.store.find(writing.chat_id, person_of_tab(writing))
     assert chat is not None
     told: list[tuple[int, ...]] = []
-    leave = chat.leave
-    chat.leave = lambda: (told.append(counted.steps()), leave())  # type: ignore[method-assign]
+    attendance = chat.attendance
+    leave = attendance.leave
+    attendance.leave = lambda: (told.append(counted.steps()), leave())  # type: ignore[method-assign]
     inside_app.heard.clear()
     with pytest.raises(PlaywrightError):
         writing.page.goto("chrome://crash")
