@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from farmesh.cli.process import EXIT_WRONG
 from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig, Relay
 from farmesh.core import Span
-from farmesh.params import SamplingParams
+from farmesh.params import KNOB, SamplingParams
 
 COMMANDS = ("bootstrap", "serve", "status", "generate")
 
@@ -278,14 +278,14 @@ def _add_generate(commands: Any) -> None:
         help="continue the prompt as it is, without the model's chat template",
     )
     group = parser.add_argument_group("sampling", "how each next token is chosen")
-    for name, text in _SAMPLING.items():
+    for name in _SAMPLING:
         default = getattr(_REPLY, name)
         group.add_argument(
             f"--{name.replace('_', '-')}",
             type=type(default),
             default=default,
             metavar="N" if isinstance(default, int) else "X",
-            help=f"{text} (%(default)s)",
+            help=f"{KNOB[name].help} (%(default)s)",
         )
     group.add_argument(
         "--seed", type=int, metavar="N", help="same seed, same reply; default: a fresh one"
@@ -301,14 +301,8 @@ def _add_generate(commands: Any) -> None:
     _add_process(parser, stdin=False)
 
 
-_SAMPLING = {
-    "max_new_tokens": "longest reply, in tokens",
-    "temperature": "0: always the likeliest token; higher: more variety",
-    "top_p": "only the likeliest tokens that together have this probability; 1: off",
-    "top_k": "only the N likeliest tokens; 0: off",
-    "min_p": "only tokens at least this likely relative to the likeliest; 0: off",
-    "repetition_penalty": "above 1: tokens that already occurred become less likely; 1: off",
-}
+# The knobs that are flags here; what each does is said where it is defined.
+_SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 
 def _add_checkpoint(parser: Any) -> None:
