@@ -21,6 +21,7 @@ from chat.models.embedded.child import ChildState, ChildStatus
 from chat.models.embedded.plan import is_loopback
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.gateway.opening import open_gateway
+from chat.models.offered import Offered
 from chat.models.sources import brought
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, Settings
@@ -38,10 +39,19 @@ FETCH_AGAIN_SECONDS = 30.0  # the same of places that have the model
 
 @asynccontextmanager
 async def opened(
-    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+    backend: Backend,
+    settings: Settings,
+    model: ModelEntry,
+    swarm: EmbeddedSwarm | None,
+    offered: Offered | None = None,
 ) -> AsyncIterator[None]:
-    """Open the model in the background; leaving the scope closes everything in reverse order."""
-    task = asyncio.create_task(_keep_open(backend, settings, model, swarm), name="open model")
+    """Open the model in the background; leaving the scope closes everything in reverse order.
+
+    Args:
+        offered: is told what else a swarm that is joined serves.
+    """
+    opening = _keep_open(backend, settings, model, swarm, offered)
+    task = asyncio.create_task(opening, name="open model")
     try:
         yield
     finally:
@@ -51,7 +61,11 @@ async def opened(
 
 
 async def _keep_open(
-    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+    backend: Backend,
+    settings: Settings,
+    model: ModelEntry,
+    swarm: EmbeddedSwarm | None,
+    offered: Offered | None,
 ) -> None:
     while True:
         async with AsyncExitStack() as stack:
@@ -59,7 +73,7 @@ async def _keep_open(
             async def open_engine(backend: Backend, stack: AsyncExitStack = stack) -> Engine:
                 if settings.swarm.mode == "gateway":
                     return await open_gateway(backend, settings.swarm, model, stack)
-                return await _open(backend, settings, model, swarm, stack)
+                return await _open(backend, settings, model, swarm, stack, offered)
 
             await backend.start(open_engine)
             if backend.status.stage is Stage.READY:
@@ -76,6 +90,7 @@ async def _open(
     model: ModelEntry,
     swarm: EmbeddedSwarm | None,
     stack: AsyncExitStack,
+    offered: Offered | None,
 ) -> Engine:
     came = bool(model.sources)
     if came:
@@ -114,6 +129,9 @@ async def _open(
     if swarm is None and places.on_a_space():
         watching = asyncio.create_task(doors.watch_ports(backend, client), name="watch ports")
         stack.callback(watching.cancel)
+    if swarm is None and offered is not None:
+        looking = asyncio.create_task(offered.keep_looking(client), name="look for models")
+        stack.callback(looking.cancel)
     announced = swarm.announced if swarm is not None else peers
     join = join_command(
         model.checkpoint, client.prefix, announced, revision=model.revision, adapter=model.adapter

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from transformers import PreTrainedConfig
 
+from farmesh.checkpoint.families import prefixes_of
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.dialling import Dialler
 from farmesh.client.ends import Ends
@@ -128,6 +129,18 @@ class FarMeshClient:
         """
         await self._lookout.look()
         return self.snapshot
+
+    async def look_for(self, names: Collection[str]) -> dict[str, SwarmSnapshot]:
+        """Who serves other models in this swarm, by the names that were asked for.
+
+        Args:
+            names: of models on the hub, of GGUF files without their ending, or DHT keys. A model
+                that no node lists is left out of the answer.
+
+        Raises: SwarmUnreachable when the swarm was not joined or does not answer.
+        """
+        keys = {key: name for name in names for key in (name, *prefixes_of(name))}
+        return {keys[seen.prefix]: seen for seen in await self._lookout.look_for(keys)}
 
     # --- lifetime ---------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import { t } from "./lang.js";
 import { changeLight, isOpen, tapBeside, toggle } from "./look.js";
 import { open, stop } from "./opening.js";
 import { freshId, pick } from "./shown.js";
-import { pulse } from "./swarm.js";
+import { pulse, tellModels } from "./swarm.js";
 
 const NARROW = 1100; // pixels; below, the settings lie over the chat
 const SAID_MS = 1500; // that "Copied" stands on a button
@@ -79,8 +79,14 @@ const picked = async ({ target }) => {
   setTimeout(pulse, 300);
 };
 
+const mayPick = ({ target }) => {
+  if (target === byId("fm-model")) tellModels();
+};
+
 export const listen = () => {
   document.addEventListener("click", clicked);
   document.addEventListener("keydown", pressed);
   document.addEventListener("change", picked);
+  document.addEventListener("focusin", mayPick);
+  document.addEventListener("pointerover", mayPick);
 };

@@ -9,7 +9,7 @@ import { tendLog } from "./log.js";
 import { keepLight } from "./look.js";
 import { attach, current, left, tell, watchAgain } from "./shown.js";
 import { tab } from "./storage.js";
-import { beat, pulse } from "./swarm.js";
+import { beat, pulse, tellModels } from "./swarm.js";
 
 const DRAFT = "farmesh.draft";
 const PARTS = [
@@ -50,6 +50,7 @@ const begin = () => {
   bringBack(current()).finally(attach);
   drawList();
   pulse();
+  tellModels();
   sayName();
   beat();
   document.addEventListener("visibilitychange", pulse);

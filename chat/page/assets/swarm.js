@@ -53,6 +53,19 @@ const drawMap = (html) => {
   drawn = html;
 };
 
+// What is said of each model changes while a joined swarm does: looked up when somebody may choose.
+export const tellModels = async () => {
+  const picker = byId("fm-model");
+  if (!picker) return;
+  const models = await fetch("./farmesh/models").then((found) => found.json()).catch(() => []);
+  for (const { id, label, about } of models) {
+    const option = [...picker.options].find((offered) => offered.value === id);
+    if (!option) continue;
+    if (option.text !== label) option.text = label;
+    option.title = about;
+  }
+};
+
 export const pulse = async () => {
   if (document.hidden) return;
   const state = await asked();
