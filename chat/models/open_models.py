@@ -6,6 +6,7 @@ who goes back to it should not wait again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
 
@@ -17,6 +18,7 @@ from chat.models.offered import Offered
 from chat.models.opening import opened
 from chat.settings.catalogue import Catalogue, ModelEntry
 from chat.settings.schema import Settings
+from farmesh.cli.nursery import open_nursery
 from farmesh.errors import FarMeshError
 
 log = logging.getLogger(__name__)
@@ -34,14 +36,18 @@ class Models:
         settings: Settings,
         catalogue: Catalogue,
         watch: Watch | None = None,
+        *,
+        forked: bool = False,
     ) -> None:
         """
         Args:
             watch: puts something between the chats and each client, to count what passes.
+            forked: nodes that this app starts are forks of one process.
         """
         self._settings = settings
         self._catalogue = catalogue
         self._watch = watch
+        self._forked = forked and settings.swarm.mode == "embedded"
         self._machine = this_machine()
         self._offered = Offered(catalogue.models)
         self._scope = AsyncExitStack()
@@ -64,6 +70,8 @@ class Models:
         return tuple(self._open.values())
 
     async def __aenter__(self) -> Models:
+        if self._forked:
+            await asyncio.to_thread(open_nursery)
         first = self._catalogue[self.default.id]
         await self._keep(self.default, first, self._first_swarm, self._offered)
         return self
@@ -115,13 +123,13 @@ class Models:
     ) -> None:
         """Open a model in the background, until the app ends."""
         self._open[entry.id] = backend
-        opening = opened(backend, self._settings, entry, swarm, offered)
+        opening = opened(backend, self._settings, entry, swarm, offered, forked=self._forked)
         await self._scope.enter_async_context(opening)
 
     def _swarm_of(self, entry: ModelEntry) -> EmbeddedSwarm | None:
         if self._settings.swarm.mode != "embedded" or entry.sources:
             return None  # of a model with sources it is made when one of them has answered
-        return EmbeddedSwarm(self._settings.swarm, entry)
+        return EmbeddedSwarm(self._settings.swarm, entry, forked=self._forked)
 
     def _backend_of(self, entry: ModelEntry) -> Backend:
         return Backend(entry.name, entry.sampling.params(), self._watch, entry.id)

@@ -8,9 +8,10 @@ import gc
 import importlib
 import shlex
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,29 @@ async def opened(
     model: ModelEntry,
     swarm: EmbeddedSwarm | None,
     offered: Offered | None = None,
+    *,
+    forked: bool = False,
 ) -> AsyncIterator[None]:
     """Open the model in the background; leaving the scope closes everything in reverse order.
 
     Args:
+        swarm: of the model, on this machine; one that is to be fetched first gets it then.
         offered: is told what else a swarm that is joined serves.
+        forked: as :class:`EmbeddedSwarm` has it.
     """
-    opening = _keep_open(backend, settings, model, swarm, offered)
+
+    async def open_engine(backend: Backend, stack: AsyncExitStack) -> Engine:
+        if settings.swarm.mode == "gateway":
+            return await open_gateway(backend, settings.swarm, model, stack)
+        if not model.sources:
+            return await _open(backend, settings, model, swarm, stack, offered)
+        came = await brought(model, settings, _fetching(backend, 0.0, BROUGHT))
+        own = None
+        if settings.swarm.mode == "embedded":
+            own = await asyncio.to_thread(EmbeddedSwarm, settings.swarm, came, forked=forked)
+        return await _open(backend, settings, came, own, stack, offered, came=True)
+
+    opening = _keep_open(backend, open_engine, bool(model.sources))
     task = asyncio.create_task(opening, name="open model")
     try:
         yield
@@ -62,26 +79,18 @@ async def opened(
 
 async def _keep_open(
     backend: Backend,
-    settings: Settings,
-    model: ModelEntry,
-    swarm: EmbeddedSwarm | None,
-    offered: Offered | None,
+    open_engine: Callable[..., Awaitable[Engine]],
+    fetches: bool,
 ) -> None:
     while True:
         async with AsyncExitStack() as stack:
-
-            async def open_engine(backend: Backend, stack: AsyncExitStack = stack) -> Engine:
-                if settings.swarm.mode == "gateway":
-                    return await open_gateway(backend, settings.swarm, model, stack)
-                return await _open(backend, settings, model, swarm, stack, offered)
-
-            await backend.start(open_engine)
+            await backend.start(partial(open_engine, stack=stack))
             if backend.status.stage is Stage.READY:
                 await asyncio.get_running_loop().create_future()  # until cancelled
         if backend.status.stage is not Stage.RETRYING:
             return  # whoever asks for this model again opens it anew, with nodes of its own
         # The other app, or a network, may be there later.
-        await asyncio.sleep(FETCH_AGAIN_SECONDS if model.sources else AGAIN_SECONDS)
+        await asyncio.sleep(FETCH_AGAIN_SECONDS if fetches else AGAIN_SECONDS)
 
 
 async def _open(
@@ -91,12 +100,9 @@ async def _open(
     swarm: EmbeddedSwarm | None,
     stack: AsyncExitStack,
     offered: Offered | None,
+    *,
+    came: bool = False,
 ) -> Engine:
-    came = bool(model.sources)
-    if came:
-        model = await brought(model, settings, _fetching(backend, 0.0, BROUGHT))
-        if settings.swarm.mode == "embedded":
-            swarm = await asyncio.to_thread(EmbeddedSwarm, settings.swarm, model)
     if swarm is not None:
         progress = max(backend.status.progress, NODES_STARTING)
         backend.doing("Starting the nodes on this machine", progress)
