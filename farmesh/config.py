@@ -66,7 +66,9 @@ class NodeConfig:
     public_name: str | None = None  # shown to others beside the node
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     dtype: str = "auto"  # auto: float32 on CPUs, bfloat16 on GPUs
-    quantize: str = "none"  # none | int8 | nf4: how the blocks' weights are kept (bitsandbytes)
+    quantize: str = (
+        "auto"  # auto: as a GGUF file has them, where that is fast | none | int8 | int4 | nf4
+    )
     adapters: tuple[str, ...] = ()  # LoRAs to serve beside the plain model: folders, hub names
     threads: int = 0  # torch threads; 0: torch's default
     cache_tokens: int = 16384  # tokens of context held in the KV cache, per block, all sessions

@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("farmesh.cli", "farmesh.upstream"),
     ("farmesh.client", "farmesh.node"),
     ("farmesh.network", "farmesh.checkpoint"),
-    ("farmesh.wire", "farmesh.planning", "farmesh.hub"),
+    ("farmesh.wire", "farmesh.planning", "farmesh.hub", "farmesh.kernels"),
     ("farmesh.hivemind", "farmesh.config", "farmesh.params"),
     ("farmesh.text", "farmesh.errors", "farmesh.events"),
     ("farmesh.constants", "farmesh.core", "farmesh.lean", "farmesh.tokens"),

@@ -13,7 +13,8 @@ from chat.settings.schema import SwarmSettings
 GB = 1e9  # bytes
 _BASE = 1.5 * GB  # for the app, the bootstrap peer and two nodes, before any weights
 _BESIDE = 1.1  # of the weights: KV caches, and what the client holds twice
-_WEIGHT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.1, "nf4": 0.6}
+_WEIGHT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.1}
+_WEIGHT_BYTES |= {"int4": 0.7, "nf4": 0.6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ def fit(entry: ModelEntry, swarm: SwarmSettings, machine: Machine) -> Fit:
     if entry.parameters is None or on_gpu or swarm.mode != "embedded":
         return Fit(None, machine)
     dtype, quantize = entry.dtype or swarm.dtype, entry.quantize or swarm.quantize
-    kind = quantize if quantize != "none" else "float32" if dtype == "auto" else dtype
+    # auto: what a GGUF file has is not known before it is here, and takes less.
+    kind = quantize if quantize not in ("none", "auto") else "float32" if dtype == "auto" else dtype
     return Fit(_BASE + _BESIDE * entry.parameters * 1e9 * _WEIGHT_BYTES[kind], machine)
 
 

@@ -25,7 +25,7 @@ def _absolute(value: object) -> object:
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Quantize = Literal["none", "int8", "nf4"]
+Quantize = Literal["auto", "none", "int8", "int4", "nf4"]
 Address = Annotated[str, Field(pattern=r"^/.+/p2p/\w+$")]
 # Where a FarMesh Chat is: no name or password in it, and no /v1 at its end.
 AppUrl = Annotated[
@@ -135,9 +135,10 @@ class SwarmSettings(Section):
         "auto: float32 on CPUs, bfloat16 on GPUs",
     )
     quantize: Quantize = Field(
-        "none",
-        description="embedded: weights in int8 or nf4: less memory, not quite the same replies "
-        "(needs requirements-quant.txt)",
+        "auto",
+        description="embedded: weights in int8, int4 or nf4: less memory, not quite the same "
+        "replies (nf4 needs requirements-quant.txt); auto: as a GGUF file has them, where that is "
+        "fast; none: in dtype",
     )
     state_dir: FilePath = Field(
         Path(".state"), description="folder for the embedded nodes' identities and logs"
