@@ -123,6 +123,7 @@ async def _open(
         active_adapter=str(model.adapter_path) if model.adapter_path else None,
         initial_peers=peers,
         dht_prefix=model.dht_prefix,
+        quantize=model.quantize or settings.swarm.quantize,
     )
     if swarm is not None:  # an own node that was lost is being started again right now
         config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)

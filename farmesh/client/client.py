@@ -59,6 +59,7 @@ class FarMeshClient:
                 token=config.hf_token,
             ),
             threads=config.threads,
+            quantize=config.quantize,
             clock=clock,
         )
         checkpoint = self._ends.checkpoint

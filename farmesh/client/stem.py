@@ -7,6 +7,7 @@ kernels; all others are float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -55,7 +56,11 @@ class PackedHead(torch.nn.Module):
 class Stem:
     """Embeddings, final norm and LM head of one model, on the CPU."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, packed: bool = True) -> None:
+        """
+        Args:
+            packed: keep in few bits what the file has so.
+        """
         family, config = checkpoint.family, checkpoint.config
         skeleton = family.skeleton(config)
         self.hidden_size = checkpoint.hidden_size
@@ -64,9 +69,10 @@ class Stem:
         self.lm_head: Any = skeleton.get_submodule(family.lm_head)
         dtype = torch.float32
         tied = not checkpoint.has(f"{family.lm_head}.weight")
-        packed = _packed(checkpoint, self.embeddings, f"{family.embeddings}.weight")
-        if packed is not None:
-            self.embeddings = PackedEmbedding(packed)
+        pack = partial(_packed, checkpoint) if packed else _as_it_is
+        matrix = pack(self.embeddings, f"{family.embeddings}.weight")
+        if matrix is not None:
+            self.embeddings = PackedEmbedding(matrix)
         else:
             checkpoint.load_module(self.embeddings, f"{family.embeddings}.", dtype)
         if hasattr(self.embeddings, "scalar_embed_scale"):  # Gemma: a buffer that is not stored
@@ -77,9 +83,9 @@ class Stem:
             checkpoint.load_module(self._embeddings_norm, f"{family.embeddings_norm}.", dtype)
         checkpoint.load_module(self.norm, f"{family.final_norm}.", dtype)
         if not tied:
-            packed = _packed(checkpoint, self.lm_head, f"{family.lm_head}.weight")
-        if packed is not None:
-            self.lm_head = PackedHead(packed)
+            matrix = pack(self.lm_head, f"{family.lm_head}.weight")
+        if matrix is not None:
+            self.lm_head = PackedHead(matrix)
         else:
             self._load_head(checkpoint, tied)
         self._softcap = getattr(config, "final_logit_softcapping", None)
@@ -109,6 +115,10 @@ class Stem:
         if self._softcap is not None:
             logits = torch.tanh(logits / self._softcap) * self._softcap
         return logits
+
+
+def _as_it_is(_module: Any, _name: str) -> None:
+    """Nothing is packed."""
 
 
 def _packed(checkpoint: Checkpoint, module: Any, name: str) -> PackedMatrix | None:

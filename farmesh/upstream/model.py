@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,8 +257,9 @@ class AutoDistributedModelForCausalLM:
             initial_peers=tuple(map(str, initial_peers)),
             dht_prefix=dht_prefix,
             use_push=use_server_to_server,
-            **({} if max_retries is None else {"max_reroutes": max_retries}),
         )
+        if max_retries is not None:
+            config = replace(config, max_reroutes=max_retries)
         loop = LoopThread()
         try:
             client = FarMeshClient(config, progress=FetchBar())
