@@ -96,6 +96,14 @@ INLINE vi dot2(vs weights, vs pair) {
 #endif
 }
 
+// Nothing happens here: it keeps the compiler from moving sums about until registers run out.
+INLINE vi settled(vi v) {
+#if defined(__AVX2__)
+  __asm__("" : "+v"(v));
+#endif
+  return v;
+}
+
 INLINE float sum8(f8 v) {
   float low = (v[0] + v[4]) + (v[2] + v[6]), high = (v[1] + v[5]) + (v[3] + v[7]);
   return low + high;
@@ -108,23 +116,27 @@ INLINE float max8(f8 v) {
 }
 
 // exp to within two units in the last place, as in the Cephes library (expf).
-INLINE f8 exp8(f8 x) {
-  x = __builtin_elementwise_min(__builtin_elementwise_max(x, (f8){} - 87.3f), (f8){} + 88.3f);
-  f8 n = __builtin_elementwise_rint(x * 1.44269504f);
-  f8 r = FMA(n, (f8){} - 0.693359375f, x);
-  r = FMA(n, (f8){} + 2.12194440e-4f, r);
-  f8 p = (f8){} + 1.9875691500e-4f;
-  p = FMA(p, r, (f8){} + 1.3981999507e-3f);
-  p = FMA(p, r, (f8){} + 8.3334519073e-3f);
-  p = FMA(p, r, (f8){} + 4.1665795894e-2f);
-  p = FMA(p, r, (f8){} + 1.6666665459e-1f);
-  p = FMA(p, r, (f8){} + 5.0000001201e-1f);
-  f8 e = FMA(p, r * r, r) + 1.0f;
-  i8 exponent = (__builtin_convertvector(n, i8) + 127) << 23;
-  return e * (f8)exponent;
-}
+#define EXPONENTIAL(name, vector, whole)                                                       \
+  INLINE vector name(vector x) {                                                               \
+    x = __builtin_elementwise_max(x, (vector){} - 87.3f);                                      \
+    x = __builtin_elementwise_min(x, (vector){} + 88.3f);                                      \
+    vector n = __builtin_elementwise_rint(x * 1.44269504f);                                    \
+    vector r = FMA(n, (vector){} - 0.693359375f, x);                                           \
+    r = FMA(n, (vector){} + 2.12194440e-4f, r);                                                \
+    vector p = (vector){} + 1.9875691500e-4f;                                                  \
+    p = FMA(p, r, (vector){} + 1.3981999507e-3f);                                              \
+    p = FMA(p, r, (vector){} + 8.3334519073e-3f);                                              \
+    p = FMA(p, r, (vector){} + 4.1665795894e-2f);                                              \
+    p = FMA(p, r, (vector){} + 1.6666665459e-1f);                                              \
+    p = FMA(p, r, (vector){} + 5.0000001201e-1f);                                              \
+    whole exponent = (__builtin_convertvector(n, whole) + 127) << 23;                          \
+    return (FMA(p, r * r, r) + 1.0f) * (vector)exponent;                                       \
+  }
 
-INLINE f8 silu8(f8 x) { return x / (1.0f + exp8(-x)); }
+EXPONENTIAL(exp8, f8, i8)
+EXPONENTIAL(exponential, vf, vi)
+
+INLINE vf silu(vf x) { return x / (1.0f + exponential(-x)); }
 
 // --- Threads -------------------------------------------------------------------------------------
 
@@ -357,7 +369,7 @@ INLINE void multiply(const uint8_t *const *tiles, int flags, int four, int ins, 
         for (int r = 0; r < ROWS; r++) {
           vs pair = (vs)((vi){} + LOAD(int32_t, numbers[r] + g * GROUP + 2 * step));
 #pragma clang loop unroll(full)
-          for (int t = 0; t < TILES; t++) sums[r][t] += dot2(part[t], pair);
+          for (int t = 0; t < TILES; t++) sums[r][t] = settled(sums[r][t] + dot2(part[t], pair));
         }
       }
     }
@@ -404,14 +416,30 @@ INLINE int tiles_of(const Matrix *m) { return (m->outs + LANES - 1) / LANES; }
 INLINE int pairs_of(const Matrix *m) { return (tiles_of(m) + 1) / 2; }
 INLINE const uint8_t *tile_at(const Matrix *m, int tile) { return m->data + tile_bytes(m) * tile; }
 
+// A tile's outputs, as many as the matrix has: the last tile may be too wide.
+INLINE vf load_tile(const float *from, const Matrix *m, int tile) {
+  int left = m->outs - tile * LANES;
+  if (left >= LANES) return LOAD(vf, from + tile * LANES);
+  vf part = {};
+  for (int i = 0; i < left; i++) part[i] = from[tile * LANES + i];
+  return part;
+}
+
+INLINE void store_tile(float *to, const Matrix *m, int tile, vf numbers) {
+  int left = m->outs - tile * LANES;
+  if (left >= LANES)
+    STORE(to + tile * LANES, numbers);
+  else
+    for (int i = 0; i < left; i++) to[tile * LANES + i] = numbers[i];
+}
+
+INLINE vf with_bias(vf sums, const Matrix *m, int tile) {
+  return m->bias ? sums + load_tile(m->bias, m, tile) : sums;
+}
+
 INLINE void put(vf sums, const Matrix *m, int tile, float *to, int add) {
-  float numbers[LANES];
-  int first = tile * LANES, count = m->outs - first < LANES ? m->outs - first : LANES;
-  STORE(numbers, sums);
-  for (int i = 0; i < count; i++) {
-    float bias = m->bias ? m->bias[first + i] : 0.0f;
-    to[first + i] = (add ? to[first + i] : 0.0f) + (numbers[i] + bias);
-  }
+  sums = with_bias(sums, m, tile);
+  store_tile(to, m, tile, add ? load_tile(to, m, tile) + sums : sums);
 }
 
 // Matrices that read the same rows, and where each writes.
@@ -483,18 +511,8 @@ static void gated_tile(const Gated *job, int tile, int first, int end) {
       for (int r = 0; r < rows; r++) sums[r][1] = more[r][0];
     }
     for (int r = 0; r < rows; r++) {
-      float *to = job->to + (size_t)(row + r) * gate->outs + tile * LANES;
-      float g[LANES], u[LANES], out[LANES];
-      STORE(g, sums[r][0]);
-      STORE(u, sums[r][1]);
-      int count = gate->outs - tile * LANES < LANES ? gate->outs - tile * LANES : LANES;
-      for (int i = 0; i < count; i++) {
-        if (gate->bias) g[i] += gate->bias[tile * LANES + i];
-        if (up->bias) u[i] += up->bias[tile * LANES + i];
-      }
-      for (int i = 0; i < LANES; i += 8)
-        STORE(out + i, silu8(LOAD(f8, g + i)) * LOAD(f8, u + i));
-      memcpy(to, out, count * sizeof(float));
+      vf both = silu(with_bias(sums[r][0], gate, tile)) * with_bias(sums[r][1], up, tile);
+      store_tile(job->to + (size_t)(row + r) * gate->outs, gate, tile, both);
     }
   }
 }
