@@ -16,7 +16,14 @@ from chat import words
 from chat.api.stream import DONE, ClientLeft, event
 from chat.errors import ChatError, GatewayFailure
 from chat.live.limits import LineFull, TooManyTurns
-from farmesh.errors import ContextOverflow, FarMeshError, InvalidSampling, SessionError, SwarmError
+from farmesh.errors import (
+    ContextOverflow,
+    FarMeshError,
+    GrammarTooComplex,
+    InvalidSampling,
+    SessionError,
+    SwarmError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +83,8 @@ def as_api_error(error: Exception) -> ApiError:
             )
         case InvalidSampling():
             return ApiError(400, str(error), param=error.field, code="invalid_value")
+        case GrammarTooComplex():
+            return ApiError(400, str(error), code="invalid_value")
         case ChatError():
             return ApiError(400, str(error))
         case SwarmError() | SessionError():

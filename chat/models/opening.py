@@ -127,9 +127,8 @@ async def _open(
     )
     if swarm is not None:  # an own node that was lost is being started again right now
         config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)
-    client = await asyncio.to_thread(
-        client_class, config, progress=_fetching(backend, JOINING, NODES_FETCHING)
-    )
+    fetching = _fetching(backend, JOINING, NODES_FETCHING)
+    client = await asyncio.to_thread(client_class, config, progress=fetching, tokenizer=tokenizer)
     await stack.enter_async_context(client)
     if swarm is not None and slow:
         await _nodes_up(backend, swarm)
@@ -147,7 +146,7 @@ async def _open(
     template = model.chat_template.read_text("utf-8") if model.chat_template else None
     await asyncio.to_thread(settle)
     context = min(model.context, client.max_context)
-    return Engine(client, tokenizer, context, template, where, join)
+    return Engine(client, tokenizer, context, template, where, join, client.guides)
 
 
 def _fetching(backend: Backend, start: float, end: float) -> Callable[[int, int], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from typing import Any
 
 from transformers import PreTrainedConfig
 
@@ -17,6 +18,7 @@ from farmesh.client.view import SwarmView
 from farmesh.config import ClientConfig
 from farmesh.core import SwarmSnapshot
 from farmesh.errors import FarMeshError
+from farmesh.guides import Guides
 from farmesh.hub.progress import Progress
 from farmesh.network.libp2p import libp2p_network
 from farmesh.network.transport import NetworkFactory
@@ -40,6 +42,7 @@ class FarMeshClient:
         network: NetworkFactory | None = None,
         progress: Progress | None = None,
         ends: Ends | None = None,
+        tokenizer: Any = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -47,9 +50,12 @@ class FarMeshClient:
             network: how the swarm is joined; None: over libp2p.
             progress: told, in another thread, how many bytes of how many have come from the hub.
             ends: the client's part of the model; None: the configured checkpoint's.
+            tokenizer: transformers'; replies can be held to a grammar only when it is known.
             clock: seconds that only move forward.
         """
         self.config = config
+        self._tokenizer = tokenizer
+        self.guides: Guides | None = None  # None: replies are not held to grammars
         self._progress = progress
         self._ends = ends or Ends(
             Checkpoint(
@@ -147,14 +153,18 @@ class FarMeshClient:
 
     async def __aenter__(self) -> FarMeshClient:
         await self._ends.load(self._progress)
+        if self._tokenizer is not None:
+            self.guides = Guides(self._tokenizer, self.eos_token_ids)
         await self._lookout.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._lookout.__aexit__()
+        if self.guides is not None:
+            self.guides.close()
         self._ends.close()
 
     def session(self, max_length: int | None = None) -> InferenceSession:
         """A new inference session; its hops are opened by its first reply."""
         length = min(max_length or self.max_context, self.max_context)
-        return InferenceSession(self._lookout, self._dialler, self._ends, length)
+        return InferenceSession(self._lookout, self._dialler, self._ends, length, self.guides)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chat.api.errors import ApiError
+from chat.api.forms import Form, form_of
 from farmesh.errors import InvalidSampling
 from farmesh.params import KNOB, KNOBS, MAX_LOGPROBS, SamplingParams
 
@@ -107,6 +108,23 @@ class _Sampled(_Body):
     return_token_ids: bool | None = None
     return_tokens_as_token_ids: bool | None = None
     return_events: bool | None = None  # ours: routes and progress in a stream
+    # The form that the reply must have: OpenAI's, and those of vLLM's clients, newer and older.
+    response_format: dict[str, Any] | None = None
+    structured_outputs: dict[str, Any] | None = None
+    guided_json: dict[str, Any] | Text | None = None
+    guided_regex: Text | None = None
+    guided_choice: list[Text] | None = None
+    guided_grammar: Text | None = None
+
+    @property
+    def form(self) -> Form | None:
+        """
+        Raises:
+            ApiError: what is asked for cannot be read, or is two things at once.
+        """
+        names = ("guided_json", "guided_regex", "guided_choice", "guided_grammar")
+        guided = {name: getattr(self, name) for name in names}
+        return form_of(self.response_format, self.structured_outputs, guided)
 
     @property
     def choices(self) -> int:
@@ -141,6 +159,7 @@ class _Sampled(_Body):
             "stop_token_ids": _tuple(self.stop_token_ids),
             "ignore_eos": self.ignore_eos,
             "logprobs": self._logprobs(),
+            "grammar": form.grammar if (form := self.form) else None,
         }
         try:
             return replace(defaults, **{k: v for k, v in wanted.items() if v is not None})
@@ -161,7 +180,6 @@ class ChatCompletionRequest(_Sampled):
     top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
     tools: list[Any] | None = None
     functions: list[Any] | None = None
-    response_format: dict[str, Any] | None = None
     modalities: list[str] | None = None
 
     def _limit(self) -> int | None:
@@ -176,8 +194,6 @@ class ChatCompletionRequest(_Sampled):
         for name in ("tools", "functions"):
             if getattr(self, name):
                 raise unsupported(name)
-        if self.response_format and self.response_format.get("type") != "text":
-            raise unsupported("response_format")
         if self.modalities and self.modalities != ["text"]:
             raise unsupported("modalities")
         return super().params(defaults, choice)

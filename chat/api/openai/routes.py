@@ -117,6 +117,8 @@ async def _wanted(
         ApiError, ContextOverflow: refused; nothing was sent.
     """
     body.params(defaults)
+    if (form := body.form) is not None:
+        await form.check(engine)
     if isinstance(body, ChatCompletionRequest):
         turns = joined([message.turn for message in body.messages])
         text = render(engine.tokenizer, turns, engine.chat_template)
