@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chat.conversation", "chat.protocol"),
     ("chat.words", "chat.settings"),
     ("chat.ids", "chat.errors", "chat.places"),
-    ("farmesh.__main__",),
+    ("farmesh.__main__", "farmesh.nursery", "farmesh.newborn"),
     ("farmesh.cli", "farmesh.upstream"),
     ("farmesh.client", "farmesh.node"),
     ("farmesh.network", "farmesh.checkpoint"),

@@ -18,8 +18,8 @@ from chat.models.offered import Offered
 from chat.models.opening import opened
 from chat.settings.catalogue import Catalogue, ModelEntry
 from chat.settings.schema import Settings
-from farmesh.cli.nursery import open_nursery
 from farmesh.errors import FarMeshError
+from farmesh.nursery import open_nursery
 
 log = logging.getLogger(__name__)
 

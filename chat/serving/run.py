@@ -22,7 +22,7 @@ from chat.serving.application import application
 from chat.serving.server import Server, listen
 from chat.settings.catalogue import Catalogue
 from chat.settings.schema import Settings
-from farmesh.cli import nursery
+from farmesh import nursery
 
 log = logging.getLogger(__name__)
 

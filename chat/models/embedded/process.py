@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from chat.settings.schema import PROJECT
-from farmesh.cli import nursery
+from farmesh import nursery
 
 logger = logging.getLogger(__name__)
 

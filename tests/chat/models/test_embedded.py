@@ -28,7 +28,7 @@ from chat.models.embedded.plan import pause_before_restart, split_blocks, thread
 from chat.models.embedded.swarm import EmbeddedSnapshot, EmbeddedSwarm
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, SwarmSettings
-from farmesh.cli import nursery
+from farmesh import nursery
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
 from tests.support.gguf import write

@@ -23,7 +23,7 @@ POSSIBLE = sys.platform == "linux"
 
 def open_nursery() -> None:
     """Begin the imports, in a process of their own that ends with this one; returns at once."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["farmesh.cli.newborn"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["farmesh.newborn"])
     forkserver.ensure_running()
 
 
