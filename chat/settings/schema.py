@@ -118,7 +118,10 @@ class SwarmSettings(Section):
     )
     nodes: int = Field(2, ge=1, le=64, description="embedded: node processes to start")
     threads: int = Field(
-        0, ge=0, le=1024, description="embedded: torch threads per node; 0 shares out the cores"
+        0,
+        ge=0,
+        le=1024,
+        description="embedded: threads per node; 0: as many as there are cores, if that is faster",
     )
     cache_tokens: int = Field(
         16384, ge=64, description="embedded: tokens of context a node keeps for all chats together"

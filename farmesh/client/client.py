@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -14,6 +15,7 @@ from farmesh.client.dialling import Dialler
 from farmesh.client.ends import Ends
 from farmesh.client.lookout import Lookout
 from farmesh.client.session import InferenceSession
+from farmesh.client.stem import Stem
 from farmesh.client.view import SwarmView
 from farmesh.config import ClientConfig
 from farmesh.core import SwarmSnapshot
@@ -64,8 +66,8 @@ class FarMeshClient:
                 cache_dir=config.cache_dir,
                 token=config.hf_token,
             ),
-            threads=config.threads,
-            quantize=config.quantize,
+            threads=config.threads or 1,
+            make_stem=partial(Stem, quantize=config.quantize, threads=config.threads),
             clock=clock,
         )
         checkpoint = self._ends.checkpoint

@@ -33,8 +33,7 @@ class Ends:
         *,
         threads: int = 1,
         executor: Executor | None = None,
-        make_stem: Callable[[Checkpoint], Stem] | None = None,
-        quantize: str = "auto",
+        make_stem: Callable[[Checkpoint], Stem] = Stem,
         clock: Callable[[], float] = time.monotonic,
         inline_seconds: float = INLINE_SECONDS,
     ) -> None:
@@ -42,14 +41,13 @@ class Ends:
         Args:
             threads: torch's, in the worker thread.
             executor: does the long work instead of such a thread; is shut down at the end.
-            quantize: as :class:`ClientConfig` has it.
             inline_seconds: what takes less is done by the event loop itself.
         """
         self.checkpoint = checkpoint
         self._executor = executor or ThreadPoolExecutor(
             1, "farmesh-stem", initializer=torch.set_num_threads, initargs=(threads,)
         )
-        self._make_stem = make_stem or partial(Stem, packed=quantize != "none")
+        self._make_stem = make_stem
         self._make_head = partial(
             HeadBatcher, executor=self._executor, clock=clock, inline_seconds=inline_seconds
         )

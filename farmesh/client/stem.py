@@ -14,10 +14,11 @@ import torch
 
 from farmesh.checkpoint.linear import TallLinear, packed_linear
 from farmesh.checkpoint.reader import Checkpoint
-from farmesh.kernels.compiling import kernels
+from farmesh.kernels.compiling import kernels, usable_cores
 from farmesh.kernels.groups import can_be_grouped, grouped
 from farmesh.kernels.matrix import PackedMatrix, Workspace
 
+_MOST_THREADS = 4  # of a packed head: memory gives no more
 _MAX_COPIED = 2**23  # elements of a tied weight that may be kept twice: as rows, and packed
 
 
@@ -41,26 +42,30 @@ class PackedEmbedding(torch.nn.Module):
 
 
 class PackedHead(torch.nn.Module):
-    """``nn.Linear`` on packed weights, with torch's number of threads."""
+    """``nn.Linear`` on packed weights."""
 
-    def __init__(self, matrix: PackedMatrix) -> None:
+    def __init__(self, matrix: PackedMatrix, threads: int) -> None:
         super().__init__()
         self._matrix = matrix
+        self._threads = threads
         self._workspace = Workspace()
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """``[rows, hidden]`` to ``[rows, vocabulary]``; each row as if it were alone."""
-        return self._matrix.linear(rows, self._workspace, torch.get_num_threads())
+        return self._matrix.linear(rows, self._workspace, self._threads)
 
 
 class Stem:
     """Embeddings, final norm and LM head of one model, on the CPU."""
 
-    def __init__(self, checkpoint: Checkpoint, *, packed: bool = True) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, quantize: str = "auto", threads: int = 0) -> None:
         """
         Args:
-            packed: keep in few bits what the file has so.
+            quantize: int8 or int4: large matrices are rounded to so many bits; auto: they are as a
+                file has them; none: float32.
+            threads: of a packed head; 0: one for each core, but few.
         """
+        pack = partial(_packed, checkpoint, quantize)
         family, config = checkpoint.family, checkpoint.config
         skeleton = family.skeleton(config)
         self.hidden_size = checkpoint.hidden_size
@@ -69,10 +74,9 @@ class Stem:
         self.lm_head: Any = skeleton.get_submodule(family.lm_head)
         dtype = torch.float32
         tied = not checkpoint.has(f"{family.lm_head}.weight")
-        pack = partial(_packed, checkpoint) if packed else _as_it_is
-        matrix = pack(self.embeddings, f"{family.embeddings}.weight")
-        if matrix is not None:
-            self.embeddings = PackedEmbedding(matrix)
+        packed = pack(self.embeddings, f"{family.embeddings}.weight")
+        if packed is not None:
+            self.embeddings = PackedEmbedding(packed)
         else:
             checkpoint.load_module(self.embeddings, f"{family.embeddings}.", dtype)
         if hasattr(self.embeddings, "scalar_embed_scale"):  # Gemma: a buffer that is not stored
@@ -83,9 +87,9 @@ class Stem:
             checkpoint.load_module(self._embeddings_norm, f"{family.embeddings_norm}.", dtype)
         checkpoint.load_module(self.norm, f"{family.final_norm}.", dtype)
         if not tied:
-            matrix = pack(self.lm_head, f"{family.lm_head}.weight")
-        if matrix is not None:
-            self.lm_head = PackedHead(matrix)
+            packed = pack(self.lm_head, f"{family.lm_head}.weight")
+        if packed is not None:
+            self.lm_head = PackedHead(packed, threads or min(usable_cores(), _MOST_THREADS))
         else:
             self._load_head(checkpoint, tied)
         self._softcap = getattr(config, "final_logit_softcapping", None)
@@ -117,24 +121,23 @@ class Stem:
         return logits
 
 
-def _as_it_is(_module: Any, _name: str) -> None:
-    """Nothing is packed."""
-
-
-def _packed(checkpoint: Checkpoint, module: Any, name: str) -> PackedMatrix | None:
-    """A matrix that a file has in few bits; None: it is to be loaded in float32.
+def _packed(checkpoint: Checkpoint, quantize: str, module: Any, name: str) -> PackedMatrix | None:
+    """A matrix in few bits; None: it is to be loaded in float32.
 
     Raises: CheckpointError.
     """
     plain = type(module) in (torch.nn.Embedding, torch.nn.Linear)
-    if not plain or getattr(module, "bias", None) is not None or not checkpoint.stored_bytes(name):
+    if not plain or getattr(module, "bias", None) is not None or quantize == "none":
         return None
+    if quantize == "auto" and not checkpoint.stored_bytes(name):
+        return None
+    bits = 4 if quantize == "int4" else 8
     outs, ins = module.weight.shape
     library = kernels() if can_be_grouped(ins) else None
     if library is None:
         return None
     weights = checkpoint.grouped(name)
-    if weights is None:
-        weights = grouped(checkpoint.read([name], torch.float32)[name].numpy(), 8)
+    if weights is None or weights.bits > bits:
+        weights = grouped(checkpoint.read([name], torch.float32)[name].numpy(), bits)
     checkpoint.check_shape(name, weights.shape, (outs, ins))
     return PackedMatrix(library, weights)

@@ -13,7 +13,6 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +247,7 @@ class AutoDistributedModelForCausalLM:
             raise TypeError(f"from_pretrained got unknown arguments: {', '.join(unknown)}")
         if others:
             logger.debug("without effect here: %s", ", ".join(sorted(others)))
+        limits: dict[str, Any] = {} if max_retries is None else {"max_reroutes": max_retries}
         config = ClientConfig(
             checkpoint=model_name_or_path,
             revision=revision,
@@ -257,9 +257,8 @@ class AutoDistributedModelForCausalLM:
             initial_peers=tuple(map(str, initial_peers)),
             dht_prefix=dht_prefix,
             use_push=use_server_to_server,
+            **limits,
         )
-        if max_retries is not None:
-            config = replace(config, max_reroutes=max_retries)
         loop = LoopThread()
         try:
             client = FarMeshClient(config, progress=FetchBar())

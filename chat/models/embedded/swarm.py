@@ -77,7 +77,7 @@ class EmbeddedSwarm:
         self._spans: tuple[Span, ...] = ()  # of a model on the hub: when the scope is entered
         if not is_remote(model.checkpoint_path):
             self._spans = self._shared_out(check_folder(model))
-        self._threads = threads_per_node(settings.threads, settings.nodes, usable_cores())
+        self._threads = threads_per_node(settings.threads, usable_cores())
         self._children: list[Child] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
