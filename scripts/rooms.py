@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chat.page", "chat.api"),
     ("chat.access",),
     ("chat.live",),
-    ("chat.kept", "chat.models"),
+    ("chat.kept", "chat.models", "chat.files"),
     ("chat.conversation", "chat.protocol"),
     ("chat.words", "chat.settings"),
     ("chat.ids", "chat.errors", "chat.places"),

@@ -7,7 +7,7 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-MAX_BODY = 4_500_000  # bytes; a whole conversation that a browser brings back fits
+MAX_BODY = 8_500_000  # bytes; a whole conversation that a browser brings back fits
 BODY_SECONDS = 30.0  # for a request's body to arrive
 
 

@@ -34,6 +34,7 @@ from farmesh.hub.source import is_remote
 BROUGHT = 0.5  # a model that comes as one file, before anything else can begin
 NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
 NODES_FETCHING = 0.85  # a model on the hub: the nodes are waited for, for minutes perhaps
+STARTING_NODES = "Starting the nodes on this machine"
 AGAIN_SECONDS = 5.0  # after which another app that could not be reached is asked again
 FETCH_AGAIN_SECONDS = 30.0  # the same of places that have the model
 
@@ -105,7 +106,7 @@ async def _open(
 ) -> Engine:
     if swarm is not None:
         progress = max(backend.status.progress, NODES_STARTING)
-        backend.doing("Starting the nodes on this machine", progress)
+        backend.doing(STARTING_NODES, progress)
         await stack.enter_async_context(swarm)
         reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
         stack.callback(reporter.cancel)
@@ -184,7 +185,9 @@ async def _nodes_up(backend: Backend, swarm: EmbeddedSwarm) -> None:
 async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
     """Say in the page what is wrong with a node of our own."""
     async for snapshot in swarm.changes():
-        backend.warn(next(filter(None, map(_trouble_of, snapshot.children)), ""))
+        said = filter(None, map(_trouble_of, snapshot.children))
+        starting = any(child.state is ChildState.STARTING for child in snapshot.children)
+        backend.warn(next(said, STARTING_NODES if starting else ""))
 
 
 def _trouble_of(child: ChildStatus) -> str:

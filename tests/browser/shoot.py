@@ -137,7 +137,7 @@ def lose_a_node(
     tab.wait_growing(150)
     before()
     os.kill(tab.app.nodes()[-1], signal.SIGKILL)
-    tab.until(lambda: "Nobody serves" in tab.status or "node left" in tab.status)
+    tab.until(lambda: "waiting up to" in tab.status or "node left" in tab.status)
     tab.page.wait_for_timeout(2600)  # the map has seen it too
     shoot()
     tab.until(lambda: "Writing" in tab.status or tab.stop_button.is_hidden(), 60)

@@ -109,7 +109,7 @@ class Tab:
         self.page: Page = context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         if forget:
-            wanted = {"origin": app.url, "storageTypes": "local_storage"}
+            wanted = {"origin": app.url, "storageTypes": "local_storage,indexeddb"}
             context.new_cdp_session(self.page).send("Storage.clearDataForOrigin", wanted)
         self.open()
 
@@ -229,7 +229,7 @@ def titles(tab: Tab) -> list[str]:
 
 
 def more(tab: Tab, index: int, label: str) -> None:
-    row = tab.page.locator("#fm-chat-list li").nth(index)
+    row = tab.page.locator("#fm-chat-list li[data-id]").nth(index)
     row.hover()
     row.locator("summary").click()
     row.get_by_role("button", name=label).click()
