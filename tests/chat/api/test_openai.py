@@ -245,7 +245,7 @@ async def test_every_model_of_the_catalogue_can_be_asked_for(
         ({"messages": "hello"}, "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, None),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function"),
         ({"logit_bias": {"1": 5}}, "logit_bias"),
         ({"model": 5}, "model"),
         ({"stream_options": 1}, "stream_options"),
