@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chat.errors import ChatError, GatewayFailure
 from chat.words import explain
@@ -20,6 +20,9 @@ from farmesh.core import Route, SwarmSnapshot
 from farmesh.errors import FarMeshError, IndexUnreachable
 from farmesh.events import Event, Rerouted, TokenGenerated, WaitingForBlocks
 from farmesh.params import SamplingParams
+
+if TYPE_CHECKING:
+    from farmesh import Guides
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class Engine:
     chat_template: str | None = None
     where: str = ""  # whose nodes they are, in a few words
     join: str = ""  # the command that adds a node to this swarm
+    guides: Guides | None = None  # hold replies to grammars; None: no reply is held to one
 
 
 Watch = Callable[[Client, str], Client]

@@ -13,7 +13,6 @@ from typing import Any
 import gradio as gr
 
 from chat.conversation import controls
-from chat.models.fit import about, label
 from chat.models.open_models import Models
 from chat.page.labels import t
 from chat.page.parts import Parts, Presets
@@ -134,12 +133,11 @@ def _sidebar(options: PageOptions, *, likes: bool) -> None:
 
 def _header(options: PageOptions, models: Models | None) -> str:
     """The model's name, or a choice where there is one; its state, and the page's buttons."""
-    offers, chosen = [], ""
+    offers: list[tuple[str, str, str]] = []
+    chosen = ""
     if models is not None:
         chosen = models.default.id
-        for entry in models.entries:
-            fits = models.fit(entry)
-            offers.append((entry.id, label(entry, fits), about(entry, fits)))
+        offers = [(entry.id, *models.offer(entry)) for entry in models.entries]
     model, said = options.model, options.about
     return render("header", offers=offers, chosen=chosen, about=said, model=model)
 

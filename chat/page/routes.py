@@ -75,6 +75,14 @@ def add_routes(app: FastAPI, store: ChatStore, trouble: Callable[[], str] = lamb
             "progress": backend.status.progress,
         }
 
+    @app.get("/farmesh/models")
+    async def models() -> list[dict[str, str]]:
+        """What the menu says of each model now: what a joined swarm serves of it changes."""
+        if store.models is None:
+            return []
+        offers = ((entry.id, *store.models.offer(entry)) for entry in store.models.entries)
+        return [{"id": name, "label": label, "about": about} for name, label, about in offers]
+
     @app.get("/farmesh/chat/{chat_id}")
     async def export(chat_id: str, request: Request) -> Response:
         """One's own chat as plain data."""

@@ -6,7 +6,7 @@ import { changeLight, isOpen, tapBeside, toggle } from "./look.js";
 import { open, stop, takeBack } from "./opening.js";
 import { say, sendBox } from "./sending.js";
 import { freshId, pick } from "./shown.js";
-import { pulse } from "./swarm.js";
+import { pulse, tellModels } from "./swarm.js";
 
 const NARROW = 1100; // pixels; below, the settings lie over the chat
 const SAID_MS = 1500; // that "Copied" stands on a button
@@ -107,11 +107,17 @@ const picked = async ({ target }) => {
   setTimeout(pulse, 300);
 };
 
+const mayPick = ({ target }) => {
+  if (target === byId("fm-model")) tellModels();
+};
+
 export const listen = () => {
   document.addEventListener("click", clicked);
   document.addEventListener("keydown", entered, true);
   document.addEventListener("keydown", pressed);
   document.addEventListener("change", picked);
+  document.addEventListener("focusin", mayPick);
+  document.addEventListener("pointerover", mayPick);
   document.addEventListener("input", emptied, true);
   document.addEventListener("focusin", entering);
   document.addEventListener("focusout", leaving, true);

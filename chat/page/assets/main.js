@@ -12,7 +12,7 @@ import { keepLight } from "./look.js";
 import { placeMentions } from "./mentions.js";
 import { tendSending } from "./sending.js";
 import { attach, current, left, tell, watchAgain } from "./shown.js";
-import { beat, pulse } from "./swarm.js";
+import { beat, pulse, tellModels } from "./swarm.js";
 
 const PARTS = [
   ...["#fm-attach", "#fm-chat-id textarea, #fm-chat-id input", "#fm-log", "#fm-history"],
@@ -47,6 +47,7 @@ const begin = () => {
   bringBack(current()).finally(attach);
   drawList();
   pulse();
+  tellModels();
   sayName();
   beat();
   document.addEventListener("visibilitychange", pulse);

@@ -63,6 +63,19 @@ const drawMap = (html) => {
   drawn = html;
 };
 
+// What is said of each model changes while a joined swarm does: looked up when somebody may choose.
+export const tellModels = async () => {
+  const picker = byId("fm-model");
+  if (!picker) return;
+  const models = await fetch("./farmesh/models").then((found) => found.json()).catch(() => []);
+  for (const { id, label, about } of models) {
+    const option = [...picker.options].find((offered) => offered.value === id);
+    if (!option) continue;
+    if (option.text !== label) option.text = label;
+    option.title = about;
+  }
+};
+
 // Which chats are being written to; a reply in a chat that was left is kept when it is whole.
 const look = async (isHereWriting) => {
   const before = [...writing].join();
