@@ -77,6 +77,11 @@ def test_message_and_stop_are_there_before_the_server_answers(tab: Tab) -> None:
         expect(tab.page.locator("#fm-next")).to_contain_text("And then what?")
     expect(tab.page.locator("#fm-queued-slot")).to_contain_text("And then what?")
     expect(tab.page.locator("#fm-next")).to_be_empty()
+    tab.page.get_by_role("button", name="Take back").click()
+    expect(tab.box).to_have_value("And then what?")
+    expect(tab.page.locator("#fm-queued-slot")).to_be_hidden()
+    tab.box.press("Enter")
+    expect(tab.page.locator("#fm-queued-slot")).to_contain_text("And then what?")
     tab.page.keyboard.press("Escape")
     tab.wait_idle(replies=1)
     expect(tab.box).to_have_value("And then what?")
@@ -229,3 +234,24 @@ def test_chats_have_addresses_pins_and_excerpts(tab: Tab) -> None:
     tab.page.reload()  # another fragment alone loads nothing
     tab.wait_attached()
     tab.until(lambda: tab.users == ["About blocks"])
+
+
+def test_settings_say_what_they_are(tab: Tab) -> None:
+    """A preset's name stood over other values, and a number out of range was a traceback."""
+    tab.tune()
+    temperature = tab.page.locator("#fm-temperature input[type=number]")
+    changed = tab.page.locator("#fm-preset-changed")
+    own = temperature.input_value()
+    expect(changed).to_be_hidden()
+    tab.set_number("temperature", 1.3)
+    expect(changed).to_have_text("changed since")
+    tab.set_number("temperature", float(own))
+    expect(changed).to_be_hidden()
+    temperature.fill("")
+    temperature.blur()
+    expect(temperature).to_have_value(str(float(own)))
+    temperature.fill("500")
+    tab.taken()
+    tab.send("Hello")
+    expect(tab.page.locator(".fm-notice")).to_contain_text("Temperature must be between 0 and 100")
+    expect(tab.box).to_have_value("Hello")

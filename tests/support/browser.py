@@ -123,7 +123,7 @@ class Tab:
 
     def wait_attached(self) -> None:
         expect(self.page.locator("#fm-meter-slot")).to_contain_text(
-            re.compile("[Tt]oken"), timeout=MODEL_SECONDS
+            re.compile("[Tt]oken|jeton"), timeout=MODEL_SECONDS
         )
 
     @property

@@ -167,6 +167,13 @@ const name = (box) => {
   box.setAttribute("aria-label", t(box.dataset.testid === "user" ? "Your message" : "Reply"));
 };
 
+// The language of a block of code stands above it.
+const nameCode = () => {
+  for (const code of findAll("#fm-history pre > code[class*='language-']:not([data-language])")) {
+    code.dataset.language = /language-([^\s]+)/.exec(code.className)[1];
+  }
+};
+
 const tendAll = () => {
   const all = rows(), { nodes, first } = facts();
   const memory = t("What stands above, the model does not see any more.");
@@ -180,6 +187,7 @@ const tendAll = () => {
     else find(":scope > .fm-actions", row)?.remove();
   });
   for (const box of findAll("#fm-history .message > [data-testid]")) name(box);
+  nameCode();
 };
 const OURS = ".fm-actions, .fm-edit, .fm-about";
 const isTheirs = ({ target, addedNodes, removedNodes }) => {
