@@ -62,19 +62,19 @@ def fit(entry: ModelEntry, swarm: SwarmSettings, machine: Machine) -> Fit:
     return Fit(_BASE + _BESIDE * entry.parameters * 1e9 * _WEIGHT_BYTES[kind], machine)
 
 
-def label(entry: ModelEntry, fits: Fit) -> str:
-    """A model's name in the menu, with what stands in its way."""
+def label(entry: ModelEntry, fits: Fit, served: str = "") -> str:
+    """A model's name in the menu, with what stands in its way, or what a joined swarm has of it."""
     ways = [fits.sentence] if fits.is_too_large else []
     ways += ["needs signing in at the hub"] if entry.gated else []
+    ways += [served] if served else []
     return " · ".join([entry.name, *ways])
 
 
-def about(entry: ModelEntry, fits: Fit) -> str:
+def about(entry: ModelEntry, fits: Fit, served: str = "") -> str:
     """What the menu says of a model when it is pointed at."""
     facts = [f"Licence: {entry.licence}", f"Context: {entry.context} tokens"]
     facts += [f"{entry.disk:g} GB on disk"] if entry.disk else []
-    need = fits.sentence
-    facts += [need[0].upper() + need[1:]] if need else []
+    facts += [said[0].upper() + said[1:] for said in (fits.sentence, served) if said]
     return " ".join([entry.description, *(f"{fact}." for fact in facts)]).strip()
 
 

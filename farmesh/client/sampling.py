@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -35,13 +37,15 @@ class SamplingRow:
     """One sequence's turn to get a token.
 
     ``context`` holds all tokens so far and is only read when a penalty asks for it;
-    ``prompt_length`` of them were given. ``uniform`` is in [0, 1).
+    ``prompt_length`` of them were given. ``uniform`` is in [0, 1). ``banned`` marks the tokens that
+    a grammar does not let come next, ``[vocabulary]``; those behind its end are banned too.
     """
 
     params: SamplingParams
     context: Sequence[int]
     prompt_length: int
     uniform: float
+    banned: NDArray[np.bool_] | None = None
 
     @property
     def needs_context(self) -> bool:
@@ -70,13 +74,13 @@ def choose_tokens(logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[int
     Rows with the same controls are filtered together.
     """
     logits = logits.float()
-    if any(row.needs_context for row in rows):
+    if any(row.needs_context or row.banned is not None for row in rows):
         logits = logits.clone()  # the caller's stay as they are
     chosen = [0] * len(rows)
     groups: dict[tuple[float, ...] | None, list[int]] = {}
     for index, row in enumerate(rows):
-        if row.needs_context:
-            logits[index] = _penalize(logits[index], row)
+        if row.needs_context or row.banned is not None:
+            logits[index] = _reshaped(logits[index], row)
         groups.setdefault(_group_key(row.params), []).append(index)
     for members in groups.values():
         scores = logits[members] if len(members) < len(rows) else logits
@@ -115,6 +119,23 @@ def _group_key(params: SamplingParams) -> tuple[float, ...] | None:
     if params.greedy:
         return None
     return params.temperature, params.top_k, params.top_p, params.min_p, params.typical_p
+
+
+def _reshaped(logits: torch.Tensor, row: SamplingRow) -> torch.Tensor:
+    """What penalties and a grammar leave of ``[vocabulary]``.
+
+    What the grammar bans is at -inf before temperature and filters see it, so these choose among
+    the tokens that are left by their own probabilities. The grammar has the last word: where
+    ``no_repeat_ngram_size`` forbids all that it allows, the penalties are left out.
+    """
+    scores = _penalize(logits, row) if row.needs_context else logits
+    if row.banned is None:
+        return scores
+    banned = torch.ones(len(logits), dtype=torch.bool)
+    size = min(len(banned), len(row.banned))
+    banned[:size] = torch.from_numpy(row.banned[:size])
+    kept = scores.masked_fill(banned, -torch.inf)
+    return kept if bool(kept.isfinite().any()) else logits.masked_fill(banned, -torch.inf)
 
 
 def _penalize(logits: torch.Tensor, row: SamplingRow) -> torch.Tensor:

@@ -16,7 +16,7 @@ from tests.support.processes import processes
 from tests.support.real import CONTEXT, Judge
 from tests.support.swarms import during
 
-LOGITS = 0.05  # largest difference allowed in any logit: activations are rounded to 16 bits
+LOGITS = 1e-4  # largest difference allowed in any logit
 LONG = 1500  # tokens
 REPLY = 6  # tokens
 
