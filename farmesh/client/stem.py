@@ -61,8 +61,8 @@ class Stem:
     def __init__(self, checkpoint: Checkpoint, *, quantize: str = "auto", threads: int = 0) -> None:
         """
         Args:
-            quantize: int8 or int4: large matrices are rounded to so many bits; auto: they are as a
-                file has them; none: float32.
+            quantize: int8: large matrices are rounded to 8 bits; auto: they are as a file has
+                them; none: float32. (In 4 bits of our own rounding a head loses too much.)
             threads: of a packed head; 0: one for each core, but few.
         """
         pack = partial(_packed, checkpoint, quantize)
@@ -131,13 +131,12 @@ def _packed(checkpoint: Checkpoint, quantize: str, module: Any, name: str) -> Pa
         return None
     if quantize == "auto" and not checkpoint.stored_bytes(name):
         return None
-    bits = 4 if quantize == "int4" else 8
     outs, ins = module.weight.shape
     library = kernels() if can_be_grouped(ins) else None
     if library is None:
         return None
     weights = checkpoint.grouped(name)
-    if weights is None or weights.bits > bits:
-        weights = grouped(checkpoint.read([name], torch.float32)[name].numpy(), bits)
+    if weights is None:
+        weights = grouped(checkpoint.read([name], torch.float32)[name].numpy(), 8)
     checkpoint.check_shape(name, weights.shape, (outs, ins))
     return PackedMatrix(library, weights)
