@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, PreTrainedConfig
 
+from farmesh.checkpoint.anatomy import Anatomy
 from farmesh.checkpoint.families import Family, family_of
+from farmesh.checkpoint.naming import Recipe, recipes
 from farmesh.errors import CheckpointError
 from farmesh.hub.files import CONFIG, Source
 from farmesh.hub.gguf_names import models_among
@@ -44,32 +48,34 @@ class SafetensorsStore:
 
     def __init__(self, source: Source, family: Family, config: PreTrainedConfig) -> None:
         self.family = family
-        self.config = config
+        self.anatomy = Anatomy(config)
+        self.config = self.anatomy.config
         self._source = source
         self._folder = source.folder
 
     @property
     def names(self) -> Collection[str]:
-        return self._files.keys()
+        return self._recipes.keys()
 
     def eos_token_ids(self) -> frozenset[int]:
         """From generation_config.json or else config.json."""
         for name in ("generation_config.json", CONFIG):
             if name in self._source.files:
                 self._source.fetch([name])
-                ids = json.loads((self._folder / name).read_text("utf-8")).get("eos_token_id")
+                told = json.loads((self._folder / name).read_text("utf-8"))
+                ids = told.get("eos_token_id", told.get("text_config", {}).get("eos_token_id"))
                 if ids is not None:
                     return frozenset(ids if isinstance(ids, list) else [ids])
         return frozenset()
 
     @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        return recipes(self.anatomy.whole, self._files)
+
+    @cached_property
     def _files(self) -> dict[str, str]:
-        """The file of every tensor, by the tensor's name in the whole model."""
-        files = self._find_files()
-        root = f"{self.family.blocks.split('.')[0]}."
-        self._rootless = not any(name.startswith(root) for name in files)
-        # Some checkpoints were saved from the model's trunk alone.
-        return {root + name: file for name, file in files.items()} if self._rootless else files
+        """The file of every stored tensor."""
+        return self._find_files()
 
     def _find_files(self) -> dict[str, str]:
         if _INDEX in self._source.files:
@@ -101,30 +107,54 @@ class SafetensorsStore:
         if _INDEX not in self._source.files:  # no index: which tensors are where, the files say
             self._source.fetch(weight_files(self._source.files), progress)
         beginnings = tuple(prefixes)
-        files = [file for name, file in self._files.items() if name.startswith(beginnings)]
-        self._source.fetch(files, progress)
-
-    def _stored_name(self, name: str) -> str:
-        return name.partition(".")[2] if self._rootless else name
+        wanted = (
+            stored
+            for name, recipe in self._recipes.items()
+            if name.startswith(beginnings)
+            for stored in recipe.stored
+        )
+        self._source.fetch({self._files[stored] for stored in wanted}, progress)
 
     def read(self, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-        by_file: dict[str, list[str]] = {}
-        for name in names:
-            if name not in self._files:
+        wanted = list(names)
+        for name in wanted:
+            if name not in self._recipes:
                 raise CheckpointError(f"{self._folder} lacks the tensor {name}.")
-            by_file.setdefault(self._files[name], []).append(name)
-        self._source.fetch(by_file)
+        needed = list({id(r): r for r in map(self._recipes.__getitem__, wanted)}.values())
+        self._source.fetch({self._files[stored] for recipe in needed for stored in recipe.stored})
         tensors: dict[str, torch.Tensor] = {}
-        for file, wanted in by_file.items():
-            path = self._folder / file
-            try:
-                with safe_open(path, framework="pt") as shard:
-                    for name in wanted:
-                        tensor = shard.get_tensor(self._stored_name(name))
-                        tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-            except (SafetensorError, OSError) as error:
-                raise CheckpointError(f"{path} cannot be read: {error}") from error
+        with contextlib.ExitStack() as files:
+            opened = _Files(self._folder, self._files, files)
+            for recipe in needed:
+                made = recipe.make(lambda name: _cast(opened.read(name), dtype), self.anatomy.whole)
+                tensors |= {name: tensor for name, tensor in made.items() if name in wanted}
         return tensors
+
+
+class _Files:
+    """Safetensors files, opened when the first tensor of each is read."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str], scope: contextlib.ExitStack) -> None:
+        self._folder = folder
+        self._files = files
+        self._scope = scope
+        self._open: dict[str, Any] = {}
+
+    def read(self, name: str) -> torch.Tensor:
+        """Raises: CheckpointError."""
+        file = self._files[name]
+        path = self._folder / file
+        try:
+            if file not in self._open:
+                self._open[file] = self._scope.enter_context(safe_open(path, framework="pt"))
+            tensor: torch.Tensor = self._open[file].get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
+        return tensor
+
+
+def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def weight_files(files: Iterable[str]) -> list[str]:
