@@ -58,6 +58,13 @@ _SPECIAL: dict[str, Family] = {
 }
 
 
+# Settings of types that are served with which a block is no map of hidden states alone.
+_BEYOND = {
+    "num_kv_shared_layers": "some of its blocks take keys and values from others",
+    "hidden_size_per_layer_input": "its blocks take the tokens too, beside their hidden states",
+}
+
+
 def supported_models() -> tuple[str, ...]:
     """The model types that can be served, as ``config.json`` names them."""
     return tuple(sorted(tried.WORKS))
@@ -78,4 +85,11 @@ def family_of(config: Mapping[str, Any]) -> Family:
             + (f" The nearest types that can: {', '.join(near)}." if near else "")
             + " `python -m farmesh families` lists all."
         )
+    text = config.get("text_config")
+    for described in (config, text if isinstance(text, Mapping) else {}):
+        for setting, reason in _BEYOND.items():
+            if described.get(setting):
+                raise UnsupportedModel(
+                    f"This model of type {model_type!r} cannot be served: {reason} ({setting})."
+                )
     return _SPECIAL.get(model_type) or Family(model_type)

@@ -161,12 +161,14 @@ class Checkpoint:
         tensors = self.read(whole, torch.float32)
         tensors |= self.read([name for name in names if name not in tensors], dtype)
         for name, tensor in tensors.items():
-            shape = wanted[name.removeprefix(path)].shape
-            if tensor.shape != shape:
+            empty = wanted[name.removeprefix(path)]
+            if tensor.shape != empty.shape:
                 raise CheckpointError(
                     f"{self.path}: {name} has shape {tuple(tensor.shape)}, "
-                    f"its configuration says {tuple(shape)}."
+                    f"its configuration says {tuple(empty.shape)}."
                 )
+            if tensor.is_floating_point() != empty.is_floating_point():
+                raise CheckpointError(f"{self.path}: {name} is stored as {tensor.dtype}.")
         module.load_state_dict(
             {name.removeprefix(path): tensor for name, tensor in tensors.items()},
             assign=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +16,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from farmesh.checkpoint.anatomy import Anatomy
 from farmesh.checkpoint.families import Family, family_of
 from farmesh.checkpoint.naming import Recipe, recipes
+from farmesh.checkpoint.packed import Packing, packing_of
 from farmesh.errors import CheckpointError
 from farmesh.hub.files import CONFIG, Source
 from farmesh.hub.gguf_names import models_among
@@ -35,19 +36,24 @@ def open_safetensors(source: Source) -> SafetensorsStore:
     path = source.folder / CONFIG
     try:
         # Before transformers, which has no word for what works here on types it does not know.
-        family = family_of(json.loads(path.read_text()))
+        described = json.loads(path.read_text("utf-8"))
+        family = family_of(described)
+        packing = packing_of(described)
         config: PreTrainedConfig = AutoConfig.from_pretrained(source.folder)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
     check_safe(source.files, source.name)
-    return SafetensorsStore(source, family, config)
+    return SafetensorsStore(source, family, config, packing)
 
 
 class SafetensorsStore:
     """Tensors in one safetensors file, or in several with an index."""
 
-    def __init__(self, source: Source, family: Family, config: PreTrainedConfig) -> None:
+    def __init__(
+        self, source: Source, family: Family, config: PreTrainedConfig, packing: Packing
+    ) -> None:
         self.family = family
+        self._packing = packing
         self.anatomy = Anatomy(config)
         self.config = self.anatomy.config
         self._source = source
@@ -70,7 +76,11 @@ class SafetensorsStore:
 
     @cached_property
     def _recipes(self) -> dict[str, Recipe]:
-        return recipes(self.anatomy.whole, self._files)
+        return recipes(self.anatomy.whole, self._packing.names(self._files))
+
+    def _stored(self, recipe: Recipe) -> Iterator[str]:
+        """The tensors in the files that a recipe takes."""
+        return (part for name in recipe.stored for part in self._packing.parts(name))
 
     @cached_property
     def _files(self) -> dict[str, str]:
@@ -111,7 +121,7 @@ class SafetensorsStore:
             stored
             for name, recipe in self._recipes.items()
             if name.startswith(beginnings)
-            for stored in recipe.stored
+            for stored in self._stored(recipe)
         )
         self._source.fetch({self._files[stored] for stored in wanted}, progress)
 
@@ -121,12 +131,16 @@ class SafetensorsStore:
             if name not in self._recipes:
                 raise CheckpointError(f"{self._folder} lacks the tensor {name}.")
         needed = list({id(r): r for r in map(self._recipes.__getitem__, wanted)}.values())
-        self._source.fetch({self._files[stored] for recipe in needed for stored in recipe.stored})
+        self._source.fetch(
+            {self._files[part] for recipe in needed for part in self._stored(recipe)}
+        )
         tensors: dict[str, torch.Tensor] = {}
         with contextlib.ExitStack() as files:
             opened = _Files(self._folder, self._files, files)
             for recipe in needed:
-                made = recipe.make(lambda name: _cast(opened.read(name), dtype), self.anatomy.whole)
+                made = recipe.make(
+                    lambda name: self._packing.read(name, opened.read, dtype), self.anatomy.whole
+                )
                 tensors |= {name: tensor for name, tensor in made.items() if name in wanted}
         return tensors
 
@@ -151,10 +165,6 @@ class _Files:
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
         return tensor
-
-
-def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def weight_files(files: Iterable[str]) -> list[str]:

@@ -141,6 +141,7 @@ class TrunkCalls:
                 setattr(trunk, name, _Passed())
         sample = torch.zeros(1, SAMPLE, hidden_size, device=device)
         self._check_outputs(sample)
+        self._check_inputs(sample)
         self._masks = [_mask_of(call) for call in self._hear(sample, None, None)]
         # A mask that is ready as far as transformers can tell: nothing is computed for it.
         self._ready: torch.Tensor | None = torch.empty(0, 0, 0, 0, device=device)
@@ -185,6 +186,20 @@ class TrunkCalls:
             f"The blocks of {type(self._trunk).__name__} pass on more than hidden states."
         )
 
+    def _check_inputs(self, sample: torch.Tensor) -> None:
+        """
+        Raises: UnsupportedModel: blocks get something made of the tokens beside hidden states.
+        """
+        others = torch.linspace(-1, 1, sample.numel(), device=sample.device).view_as(sample)
+        for one, other in zip(
+            self._hear(sample, None, None), self._hear(others, None, None), strict=True
+        ):
+            if not _same([one.positional, one.named], [other.positional, other.named]):
+                raise UnsupportedModel(
+                    f"The blocks of {type(self._trunk).__name__} get more of the tokens than "
+                    "hidden states."
+                )
+
     def _hear(
         self,
         hidden_states: torch.Tensor,
@@ -200,6 +215,17 @@ class TrunkCalls:
                 use_cache=False,
             )
         return [ear.call() for ear in self._ears]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two calls' arguments have the same tensors, but for the hidden states."""
+    if isinstance(one, torch.Tensor):
+        return one.shape == other.shape and torch.equal(one, other)
+    if isinstance(one, dict):
+        return all(_same(one[key], other[key]) for key in one if key != "hidden_states")
+    if isinstance(one, tuple | list):
+        return all(_same(*pair) for pair in zip(one, other, strict=True))
+    return True
 
 
 def _mask_of(call: Call) -> tuple[int | str, Visibility] | None:
