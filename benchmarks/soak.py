@@ -33,6 +33,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.processes import nodes_of
 from chat.access.callers import PERSON_COOKIE
 from chat.conversation.prompt import PromptBuilder
 from chat.conversation.tree import Message
@@ -338,17 +339,6 @@ async def person(run: Run) -> None:
 
 
 # --- the machine ------------------------------------------------------------------------------
-
-
-def nodes_of(pid: int) -> list[int]:
-    """Process ids of the app's nodes."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and "serve" in (folder / "cmdline").read_text().split("\0"):
-                found.append(int(folder.name))
-    return found
 
 
 async def kill_nodes(run: Run, until: float) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # the same for type checkers; tests/test_packaging.py holds t
     from farmesh.events import TokenGenerated as TokenGenerated
     from farmesh.events import WaitingForBlocks as WaitingForBlocks
     from farmesh.events import WaitingForCache as WaitingForCache
+    from farmesh.guides import Guide as Guide
+    from farmesh.guides import Guides as Guides
     from farmesh.network.bootstrap import Bootstrap as Bootstrap
     from farmesh.node import FarNode as FarNode
     from farmesh.params import SamplingParams as SamplingParams
@@ -71,6 +73,7 @@ _HOMES = {
         "WaitingForBlocks",
         "WaitingForCache",
     ),
+    "farmesh.guides": ("Guide", "Guides"),
     "farmesh.network.bootstrap": ("Bootstrap",),
     "farmesh.node": ("FarNode",),
     "farmesh.params": ("SamplingParams",),

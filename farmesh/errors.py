@@ -9,6 +9,8 @@ FarMeshError
 │   ├── IndexUnreachable      the package index does not answer, or breaks off
 │   └── UnsupportedModel      an architecture without block support, refused by name
 ├── InvalidSampling           a sampling value is out of range
+│   └── InvalidGrammar        a grammar that replies cannot be held to, with its reason
+├── GrammarTooComplex         a grammar outgrew its limits in the middle of a reply
 ├── SwarmError                the swarm cannot do what is asked of it
 │   ├── SwarmUnreachable      no bootstrap peer answers
 │   │   └── ClockSkew         this machine's clock is too far from the swarm's
@@ -77,6 +79,17 @@ class InvalidSampling(FarMeshError, ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class InvalidGrammar(InvalidSampling):
+    """Replies cannot be held to this grammar; the message has the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("grammar", reason)
+
+
+class GrammarTooComplex(FarMeshError):
+    """A grammar outgrew its limits in the middle of a reply."""
 
 
 class SwarmError(FarMeshError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass
 
@@ -69,6 +70,23 @@ KNOBS = (
 KNOB = {knob.name: knob for knob in KNOBS}
 
 
+class GrammarKind(enum.StrEnum):
+    """How a grammar is written."""
+
+    JSON = "json"  # a JSON schema
+    REGEX = "regex"  # a regular expression of the whole reply
+    CHOICE = "choice"  # a JSON list of texts, of which the reply is one
+    GRAMMAR = "grammar"  # llguidance's Lark, or llama.cpp's GBNF
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """The form that a reply must have; whoever knows the vocabulary holds it to that."""
+
+    kind: GrammarKind
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How the next token is chosen and when to stop. Neutral values switch a control off.
@@ -92,6 +110,7 @@ class SamplingParams:
     stop_token_ids: tuple[int, ...] = ()  # beside the checkpoint's own end-of-sequence tokens
     ignore_eos: bool = False
     logprobs: int | None = None  # None: not told; else of the token and of so many likeliest ones
+    grammar: Grammar | None = None  # None: the reply is free
 
     def __post_init__(self) -> None:
         for knob in KNOBS:

@@ -46,13 +46,19 @@ class TextStream:
     """
 
     def __init__(
-        self, tokenizer: Decoder, stop: Sequence[str] = (), *, context: Sequence[int] = ()
+        self,
+        tokenizer: Decoder,
+        stop: Sequence[str] = (),
+        *,
+        context: Sequence[int] = (),
+        special: bool = False,
     ) -> None:
         """
         Args:
+            special: special tokens have text too, for readers that look for it.
             context: tokens before the first one pushed, when it continues a text; a few suffice.
         """
-        self._tokenizer = tokenizer
+        self._tokenizer, self._special = tokenizer, special
         self._stop = tuple(text for text in stop if text)
         self._window = list(context[-CONTEXT_TOKENS:])  # newest tokens, a few before as context
         self._decoded = len(self._decode(self._window))  # characters of the window already taken
@@ -60,6 +66,7 @@ class TextStream:
         self._shown = 0  # characters given out so far
         self._ends = array("Q")  # characters decoded after each token
         self.stopped = False
+        self.met: str | None = None  # the stop string that ended the text
 
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "open"
@@ -121,7 +128,7 @@ class TextStream:
 
     def _decode(self, token_ids: list[int]) -> str:
         return self._tokenizer.decode(
-            token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            token_ids, skip_special_tokens=not self._special, clean_up_tokenization_spaces=False
         )
 
     def _release(self, fresh: str) -> str:
@@ -133,6 +140,7 @@ class TextStream:
         cut = min((at for stop in self._stop if (at := text.find(stop)) >= 0), default=-1)
         if cut >= 0:
             self.stopped = True
+            self.met = next(stop for stop in self._stop if text.startswith(stop, cut))
             self._held = ""
         else:
             cut = len(text) - max(_overlap(text, stop) for stop in self._stop)

@@ -21,15 +21,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chat.page", "chat.api"),
     ("chat.access",),
     ("chat.live",),
-    ("chat.kept", "chat.models"),
+    ("chat.kept", "chat.models", "chat.files"),
     ("chat.conversation", "chat.protocol"),
     ("chat.words", "chat.settings"),
     ("chat.ids", "chat.errors", "chat.places"),
-    ("farmesh.__main__",),
+    ("farmesh.__main__", "farmesh.nursery", "farmesh.newborn"),
     ("farmesh.cli", "farmesh.upstream"),
     ("farmesh.client", "farmesh.node"),
     ("farmesh.network", "farmesh.checkpoint"),
-    ("farmesh.wire", "farmesh.planning", "farmesh.hub"),
+    ("farmesh.wire", "farmesh.planning", "farmesh.hub", "farmesh.kernels", "farmesh.guides"),
+    ("farmesh.grammars",),
     ("farmesh.hivemind", "farmesh.config", "farmesh.params"),
     ("farmesh.text", "farmesh.errors", "farmesh.events"),
     ("farmesh.constants", "farmesh.core", "farmesh.lean", "farmesh.tokens"),
@@ -37,7 +38,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 PURE = (  # values and decisions: no I/O, no clock
     *("chat.conversation", "chat.protocol", "chat.words", "chat.errors", "chat.ids"),
-    *("farmesh.planning", "farmesh.config", "farmesh.params", "farmesh.events", "farmesh.text"),
+    *(
+        "farmesh.planning",
+        "farmesh.config",
+        "farmesh.params",
+        "farmesh.grammars",
+        "farmesh.events",
+        "farmesh.text",
+    ),
     *("farmesh.constants", "farmesh.errors", "farmesh.core", "farmesh.tokens"),
 )
 PACKAGES = {"chat", "farmesh"}  # their ``__init__`` only says where the public names are

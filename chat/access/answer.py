@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Scope
@@ -42,12 +43,33 @@ def refused(scope: Scope, status: int, sentence: str) -> Response:
     """A refusal, for programs in the shape that they know."""
     # What was not read of a body cannot be told from the next request.
     closing = {"connection": "close"} if status in (408, 413) else None
+    if (body := refusal(scope["path"], status, sentence)) is not None:
+        return JSONResponse(body, status_code=status, headers=closing)
     if scope["path"].startswith("/v1/"):
         kind = "authentication_error" if status == 401 else "invalid_request_error"
         code = "invalid_api_key" if status == 401 else None
         error = {"message": sentence, "type": kind, "param": None, "code": code}
         return JSONResponse({"error": error}, status_code=status, headers=closing)
     return PlainTextResponse(sentence, status_code=status, headers=closing)
+
+
+# What Anthropic's protocol calls errors, by their status.
+_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+
+
+def refusal(path: str, status: int, sentence: str) -> dict[str, Any] | None:
+    """An error in Anthropic's shape; None where another protocol is spoken."""
+    if not path.startswith("/v1/messages"):
+        return None
+    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return {"type": "error", "error": {"type": kind, "message": sentence}}
 
 
 def number(text: str) -> int:

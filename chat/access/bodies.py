@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-MAX_BODY = 4_500_000  # bytes; a whole conversation that a browser brings back fits
+DRAINED = 32_000_000  # bytes that are still taken, and dropped, so that the client reads why
+MAX_BODY = 8_500_000  # bytes; a whole conversation that a browser brings back fits
+DROP_SECONDS = 2.0  # for the rest of a body that is dropped
 BODY_SECONDS = 30.0  # for a request's body to arrive
 
 
@@ -42,5 +45,15 @@ class BoundedBody:
         self._size += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._size > MAX_BODY:
+            await self.drop()
             raise BodyRefused(413, "This request is too large.")
         return message
+
+    async def drop(self) -> None:
+        """Take the rest and keep nothing: a client that still sends does not read its answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DROP_SECONDS):
+                while not self._whole and self._size <= DRAINED:
+                    message = await self._receive()
+                    self._size += len(message.get("body", b""))
+                    self._whole = not message.get("more_body", False)

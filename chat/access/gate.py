@@ -93,8 +93,11 @@ class Gate:
     def identify(self, headers: Headers) -> Identity | None:
         """Whoever a key or a session belongs to; a wrong key is nobody, whatever else is there."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.accounts is not None:
-            return self._of_key(token.strip())
+        if self.accounts is not None:
+            if scheme.lower() == "bearer":
+                return self._of_key(token.strip())
+            if (key := headers.get("x-api-key")) is not None:  # as Anthropic's clients send it
+                return self._of_key(key.strip())
         return self._of_session(headers.get("cookie", ""))
 
     def caller_of(
@@ -113,7 +116,8 @@ class Gate:
             return identity.caller
         address = self.address(scope, headers)
         # The token opens nothing here; programs that choose different ones share no sessions.
-        own = f"{address} {headers.get('authorization', '')}"
+        key = headers.get("authorization") or headers.get("x-api-key", "")
+        own = f"{address} {key}"
         cache_key = hashlib.sha256(own.encode()).hexdigest()
         place = f"at:{_network(address)}"
         if not cookie:

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.access.answer import CARDS, MANIFEST, SCRIPT, number, policy, refused
-from chat.access.bodies import MAX_BODY, BodyRefused, BoundedBody
+from chat.access.bodies import DRAINED, MAX_BODY, BodyRefused, BoundedBody
 from chat.access.callers import PERSON_COOKIE, VISITOR, Visitor, person_in
 from chat.access.cookies import is_secure, set_cookie
 from chat.access.gate import OPEN, PROBES, Gate, Identity
@@ -91,6 +91,8 @@ class Guard:
         answer = Answer(self, scope, visitor, send)
         body = BoundedBody(receive)
         if (refusal := self._refusal(scope, headers, identity)) is not None:
+            if refusal.status_code == 413 and number(headers["content-length"]) <= DRAINED:
+                await body.drop()
             await refusal(scope, receive, answer)
             return
         try:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from chat.api.asked import Call
+from chat.api.reading import CallBegun, CallMore, Reader, Spoken, Thought
 from chat.live.limits import Caller
 from chat.live.pool import Lease
 from chat.live.store import ChatStore
@@ -33,6 +35,7 @@ class Wanted:
     params: SamplingParams
     exact: bool = False  # a piece for every token, also for those without text
     salt: str = ""  # names one conversation, whose inference session serves no other
+    reader: Callable[[], Reader] | None = None  # takes thoughts and calls apart; None: all is text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,14 @@ class Piece:
 
     text: str
     tokens: tuple[TokenGenerated, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Something else than text: a thought, or a part of a call; and its tokens."""
+
+    found: Thought | CallBegun | CallMore
+    tokens: tuple[TokenGenerated, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +65,16 @@ class Noted:
 class Ended:
     """The last part of every reply, with what it took."""
 
-    reason: Literal["stop", "length"]
+    reason: Reason
     prompt_tokens: int
     cached_tokens: int
     generated_tokens: int
+    thought_tokens: int = 0  # of the generated ones
+    stop: str | None = None  # the stop string that ended it
 
 
-Part = Piece | Noted | Ended
+Reason = Literal["stop", "length", "tool_calls"]
+Part = Piece | Made | Noted | Ended
 
 
 async def encode(engine: Engine, text: str) -> tuple[int, ...]:
@@ -118,8 +132,12 @@ class _Reply:
     generated: int = 0
     cached: int | None = None
     ends: frozenset[int] = frozenset()  # tokens without text that end the reply
+    reader: Reader | None = None
+    thought: int = 0  # tokens of thoughts
+    unread: list[TokenGenerated] = field(default_factory=list)  # of text that the reader holds back
 
     def __post_init__(self) -> None:
+        self.reader = self.wanted.reader() if self.wanted.reader is not None else None
         params = self.wanted.params
         own = () if params.ignore_eos else self.engine.client.eos_token_ids
         self.ends = frozenset((*own, *params.stop_token_ids))
@@ -127,7 +145,7 @@ class _Reply:
     async def follow(self, lease: Lease) -> AsyncGenerator[Part, None]:
         ids, params = self.wanted.token_ids, self.wanted.params
         room = self.engine.context - len(ids)
-        stream = TextStream(self.engine.tokenizer, params.stop)
+        stream = TextStream(self.engine.tokenizer, params.stop, special=self.reader is not None)
         reason: FinishReason | None = None
         lease.token_ids = array("q", ids)
         try:
@@ -139,7 +157,8 @@ class _Reply:
                             yield Noted(event)
                         case TokenGenerated():
                             if piece := self._take(event, stream, lease):
-                                yield piece
+                                for part in self._read(piece):
+                                    yield part
                             if stream.stopped or self.generated >= room:
                                 break
                         case GenerationFinished(reason=reason):
@@ -150,11 +169,33 @@ class _Reply:
             lease.spoilt = True
             raise
         ended = reason is FinishReason.END_OF_SEQUENCE
-        if piece := self._rest(stream, cut=not (ended or stream.stopped)):
-            yield piece
+        rest = self._rest(stream, cut=not (ended or stream.stopped)) or Piece("", ())
+        for part in self._read(rest, last=True):
+            yield part
         cached = len(ids) - 1 if self.cached is None else self.cached
-        by_itself: Literal["stop", "length"] = "stop" if ended or stream.stopped else "length"
-        yield Ended(by_itself, len(ids), cached, self.generated)
+        by_itself: Reason = "stop" if ended or stream.stopped else "length"
+        if by_itself == "stop" and self.reader is not None and self.reader.calls:
+            by_itself = "tool_calls"
+        yield Ended(by_itself, len(ids), cached, self.generated, self.thought, stream.met)
+
+    def _read(self, piece: Piece, *, last: bool = False) -> list[Piece | Made]:
+        """The piece taken apart; its tokens go with the first of what is made of it."""
+        if self.reader is None:
+            return [piece] if piece.text or piece.tokens else []
+        thought = self.reader.thinks
+        found = self.reader.take(piece.text)
+        if last:
+            found += self.reader.finish()
+        self.thought += len(piece.tokens) if thought else 0
+        self.unread += piece.tokens
+        parts: list[Piece | Made] = []
+        for one in found:
+            tokens, self.unread = tuple(self.unread), []
+            parts.append(Piece(one.text, tokens) if isinstance(one, Spoken) else Made(one, tokens))
+        if self.unread and (last or self.wanted.exact) and not found:
+            tokens, self.unread = tuple(self.unread), []
+            parts.append(Piece("", tokens))
+        return parts
 
     def _take(self, event: TokenGenerated, stream: TextStream, lease: Lease) -> Piece | None:
         self.generated += 1
@@ -181,3 +222,44 @@ class _Reply:
         self.told = max(before, stream.tokens_shown + bool(stream.text_beyond_tokens))
         tokens = tuple(self.tokens[before : self.told])
         return Piece(text, tokens) if text or tokens else None
+
+
+@dataclass(slots=True)
+class Gathered:
+    """A whole reply, from its parts."""
+
+    pieces: list[Piece | Made] = field(default_factory=list)
+    text: str = ""
+    thought: str = ""
+    calls: list[Call] = field(default_factory=list)
+    ended: Ended | None = None
+
+    def take(self, part: Part) -> None:
+        match part:
+            case Piece(text):
+                self.pieces.append(part)
+                self.text += text
+            case Made(Thought(text)):
+                self.pieces.append(part)
+                self.thought += text
+            case Made(CallBegun(_, call_id, name)):
+                self.pieces.append(part)
+                self.calls.append(Call(call_id, name, ""))
+            case Made(CallMore(_, text)):
+                self.pieces.append(part)
+                last = self.calls[-1]
+                self.calls[-1] = replace(last, arguments=last.arguments + text)
+            case Ended():
+                self.ended = part
+            case Noted():
+                pass
+
+    @property
+    def end(self) -> Ended:
+        """
+        Raises:
+            ValueError: it has not ended.
+        """
+        if self.ended is None:
+            raise ValueError("a reply without an end")
+        return self.ended

@@ -13,10 +13,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from chat import words
+from chat.access.answer import refusal
 from chat.api.stream import DONE, ClientLeft, event
 from chat.errors import ChatError, GatewayFailure
 from chat.live.limits import LineFull, TooManyTurns
-from farmesh.errors import ContextOverflow, FarMeshError, InvalidSampling, SessionError, SwarmError
+from farmesh.errors import (
+    ContextOverflow,
+    FarMeshError,
+    GrammarTooComplex,
+    InvalidSampling,
+    SessionError,
+    SwarmError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +84,8 @@ def as_api_error(error: Exception) -> ApiError:
             )
         case InvalidSampling():
             return ApiError(400, str(error), param=error.field, code="invalid_value")
+        case GrammarTooComplex():
+            return ApiError(400, str(error), code="invalid_value")
         case ChatError():
             return ApiError(400, str(error))
         case SwarmError() | SessionError():
@@ -86,15 +96,25 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(500, "Something went wrong here.", kind="server_error")
 
 
-def error_answer(error: ApiError) -> JSONResponse:
+def body_of(error: ApiError, path: str) -> dict[str, Any]:
+    """The error in the shape of the protocol that a path belongs to."""
+    return refusal(path, error.status, str(error)) or error.body
+
+
+def error_answer(error: ApiError, path: str = "") -> JSONResponse:
     headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
-    return JSONResponse(error.body, status_code=error.status, headers=headers)
+    return JSONResponse(body_of(error, path), status_code=error.status, headers=headers)
+
+
+def known_error(error: Exception) -> ApiError:
+    """What a program is told; an error that nobody expected goes into the log."""
+    if not isinstance(error, FarMeshError | ApiError | ClientLeft):
+        log.error("a completion failed", exc_info=error)
+    return as_api_error(error)
 
 
 def failed(error: Exception) -> tuple[Response, bytes]:
-    if not isinstance(error, FarMeshError | ApiError | ClientLeft):
-        log.error("a completion failed", exc_info=error)
-    known = as_api_error(error)
+    known = known_error(error)
     return error_answer(known), event(known.body) + DONE
 
 
@@ -117,20 +137,20 @@ def refused(errors: list[Any]) -> ApiError:
     return ApiError(400, message, param=param or None, code=code)
 
 
-async def on_error(_: Request, error: Exception) -> Response:
-    return error_answer(as_api_error(error))
+async def on_error(request: Request, error: Exception) -> Response:
+    return error_answer(as_api_error(error), request.url.path)
 
 
 async def on_refusal(request: Request, error: Exception) -> Response:
     errors = list(error.errors()) if isinstance(error, RequestValidationError) else []
-    return error_answer(refused(errors))
+    return error_answer(refused(errors), request.url.path)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
-        return error_answer(as_api_error(error))
+        return error_answer(as_api_error(error), request.url.path)
     if not request.url.path.startswith(PREFIX):
         return await http_exception_handler(request, error)
-    answer = error_answer(ApiError(error.status_code, str(error.detail)))
+    answer = error_answer(ApiError(error.status_code, str(error.detail)), request.url.path)
     answer.headers.update(error.headers or {})
     return answer

@@ -34,6 +34,11 @@ def event(data: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
 
 
+def named_event(name: str, data: dict[str, Any]) -> bytes:
+    """One server-sent event with its name."""
+    return f"event: {name}\n".encode() + event(data)
+
+
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """What ``work`` returns; it is cancelled when the client goes away.
 

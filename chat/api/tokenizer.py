@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from chat.api.errors import ApiError
 from chat.api.offer import OpenModel
-from chat.api.openai.routes import opening
+from chat.api.serving import opening
 from chat.live.store import ChatStore
 from chat.models.backend import Engine
 from chat.protocol.mesh import TokenizerFiles

@@ -9,7 +9,7 @@ either: the ids up to a reply are the very ids that the reply was generated from
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -135,24 +135,34 @@ class PromptBuilder:
         return render(self._tokenizer, turns, self._template)
 
 
-def render(tokenizer: Any, turns: list[dict[str, str]], template: str | None = None) -> str:
+def render(
+    tokenizer: Any, turns: list[dict[str, Any]], template: str | None = None, **switches: Any
+) -> str:
     """The text that asks for the next reply; a system prompt may come first.
+
+    Args:
+        switches: what the template is told beside the messages, by its own names.
 
     Raises:
         ChatError: the model's chat template refuses the conversation.
     """
     try:
-        return _apply(tokenizer, turns, template)
+        return _apply(tokenizer, turns, template, switches)
     except ChatError:  # some models (Gemma, early Mistral) know no system role
         if len(turns) < 2 or turns[0]["role"] != "system":
             raise
         system, first, *others = turns
         joined = first | {"content": f"{system['content']}\n\n{first['content']}"}
-        return _apply(tokenizer, [joined, *others], template)
+        return _apply(tokenizer, [joined, *others], template, switches)
 
 
-def _apply(tokenizer: Any, turns: list[dict[str, str]], template: str | None) -> str:
-    kwargs = {"chat_template": template} if template else {}
+def _apply(
+    tokenizer: Any,
+    turns: list[dict[str, Any]],
+    template: str | None,
+    switches: Mapping[str, Any],
+) -> str:
+    kwargs = {**switches, "chat_template": template} if template else dict(switches)
     try:
         return str(
             tokenizer.apply_chat_template(

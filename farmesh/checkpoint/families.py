@@ -70,6 +70,12 @@ def supported_models() -> tuple[str, ...]:
     return tuple(sorted(tried.WORKS))
 
 
+def prefixes_of(name: str) -> frozenset[str]:
+    """The DHT keys that a model of this name may have, whatever its family."""
+    families = (Family("any"), *_SPECIAL.values())
+    return frozenset(family.dht_prefix(name) for family in families)
+
+
 def family_of(config: Mapping[str, Any]) -> Family:
     """The family of a ``config.json``.
 

@@ -25,6 +25,7 @@ from farmesh.errors import CheckpointError
 from farmesh.hub.gguf_names import model_name
 from farmesh.hub.progress import Progress
 from farmesh.hub.source import open_source
+from farmesh.kernels.groups import Grouped
 
 
 class Checkpoint:
@@ -123,6 +124,17 @@ class Checkpoint:
         """
         return self._store.read(names, dtype)
 
+    def grouped(self, name: str) -> Grouped | None:
+        """A matrix as whole numbers, where its file has it so and nothing is lost; else None.
+
+        Raises: CheckpointError.
+        """
+        return self._store.grouped(name)
+
+    def stored_bytes(self, name: str) -> int | None:
+        """What a tensor takes in a file that has it in 8 bits or fewer; else None."""
+        return self._store.stored_bytes(name)
+
     def load_module(
         self, model: Any, module: torch.nn.Module, path: str, dtype: torch.dtype
     ) -> None:
@@ -137,12 +149,12 @@ class Checkpoint:
         module.requires_grad_(False)
         module.eval()
 
-    def load_outside(self, model: Any, *, without: str | None = None) -> None:
+    def load_outside(self, model: Any, *, without: tuple[str, ...] = ()) -> None:
         """Fill all that is in no block, in float32; but for names that begin with ``without``.
 
         Raises: CheckpointError, as above.
         """
-        names = [name for name in self.anatomy.outside if not name.startswith(without or "\0")]
+        names = [name for name in self.anatomy.outside if not name.startswith(without)]
         self._fill(model, model, "", names, torch.float32)
         fill_computed(model, model, but=f"{self.anatomy.blocks}.")
         model.requires_grad_(False)
@@ -162,11 +174,7 @@ class Checkpoint:
         tensors |= self.read([name for name in names if name not in tensors], dtype)
         for name, tensor in tensors.items():
             empty = wanted[name.removeprefix(path)]
-            if tensor.shape != empty.shape:
-                raise CheckpointError(
-                    f"{self.path}: {name} has shape {tuple(tensor.shape)}, "
-                    f"its configuration says {tuple(empty.shape)}."
-                )
+            self.check_shape(name, tuple(tensor.shape), tuple(empty.shape))
             if tensor.is_floating_point() != empty.is_floating_point():
                 raise CheckpointError(f"{self.path}: {name} is stored as {tensor.dtype}.")
         module.load_state_dict(
@@ -174,6 +182,13 @@ class Checkpoint:
             assign=True,
             strict=False,
         )
+
+    def check_shape(self, name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+        """Raises: CheckpointError when a tensor has another shape than the configuration says."""
+        if shape != wanted:
+            raise CheckpointError(
+                f"{self.path}: {name} has shape {shape}, its configuration says {wanted}."
+            )
 
     def check_span(self, span: Span) -> None:
         """Raises: CheckpointError when the model has no such blocks."""

@@ -21,6 +21,7 @@ from farmesh.errors import CheckpointError
 from farmesh.hub.files import CONFIG, Source
 from farmesh.hub.gguf_names import models_among
 from farmesh.hub.progress import Progress
+from farmesh.kernels.groups import Grouped
 
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
@@ -124,6 +125,12 @@ class SafetensorsStore:
             for stored in self._stored(recipe)
         )
         self._source.fetch({self._files[stored] for stored in wanted}, progress)
+
+    def grouped(self, _: str) -> Grouped | None:
+        return None  # these files hold floating point
+
+    def stored_bytes(self, _: str) -> int | None:
+        return None
 
     def read(self, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.Tensor]:
         wanted = list(names)

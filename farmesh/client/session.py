@@ -26,7 +26,7 @@ from farmesh.client.patience import Suspect
 from farmesh.client.repair import Repair
 from farmesh.client.sampling import SamplingRow, uniform
 from farmesh.core import Route, Span
-from farmesh.errors import ContextOverflow, HopLost, SessionBusy, SessionClosed
+from farmesh.errors import ContextOverflow, HopLost, InvalidGrammar, SessionBusy, SessionClosed
 from farmesh.events import (
     Event,
     FinishReason,
@@ -35,7 +35,8 @@ from farmesh.events import (
     PrefillProgress,
     TokenGenerated,
 )
-from farmesh.params import SamplingParams
+from farmesh.guides import Guide, Guides
+from farmesh.params import Grammar, SamplingParams
 from farmesh.planning.chunks import Chunk
 from farmesh.tokens import common_prefix
 
@@ -60,6 +61,7 @@ class _Reply:
     prompt_length: int  # tokens
     started: float
     first_token_at: float
+    guide: Guide | None = None  # holds it to a grammar
     moving: bool = False  # a step has succeeded
     reused: int = 0  # prompt tokens that no hop had to compute
 
@@ -67,9 +69,17 @@ class _Reply:
 class InferenceSession:
     """One route with its KV caches; lives across turns. Made by ``FarMeshClient.session()``."""
 
-    def __init__(self, lookout: Lookout, dialler: Dialler, ends: Ends, max_length: int) -> None:
+    def __init__(
+        self,
+        lookout: Lookout,
+        dialler: Dialler,
+        ends: Ends,
+        max_length: int,
+        guides: Guides | None = None,
+    ) -> None:
         self._clock = lookout.clock
         self._ends = ends
+        self._guides = guides
         self._ids = array("q")  # what the hops hold, up to each link's position
         self._newest: NextToken | None = None  # the last of _ids, when it was sampled here
         self._state = SessionState.NEW
@@ -118,6 +128,8 @@ class InferenceSession:
             ContextOverflow: the prompt leaves no room for a single token; nothing was sent.
             SessionBusy: another reply is running.
             SessionClosed: the session was closed.
+            InvalidGrammar: the reply cannot be held to this grammar; nothing was sent.
+            GrammarTooComplex: the grammar outgrew its limits on the way.
             MissingBlocks, SwarmBusy, SwarmUnreachable, RetriesExhausted: the swarm cannot.
         """
         self._check_ready(token_ids)
@@ -171,14 +183,20 @@ class InferenceSession:
         await self._events.put(event)
 
     async def _reply(self, token_ids: array[int], sampling: SamplingParams) -> None:
+        guide = await self._guide(sampling.grammar) if sampling.grammar else None
         now = self._clock()
         self._hops.relay_only = False
         self._repair.begin_reply()
         self._rewind(token_ids)
         seed = sampling.seed if sampling.seed is not None else random.getrandbits(63)
-        reply = _Reply(sampling, seed, len(token_ids), started=now, first_token_at=now)
+        reply = _Reply(sampling, seed, len(token_ids), started=now, first_token_at=now, guide=guide)
         reason = await self._make_tokens(reply)
         await self._tell(GenerationFinished(reason, self._stats(reply)))
+
+    async def _guide(self, grammar: Grammar) -> Guide:
+        if self._guides is None:
+            raise InvalidGrammar("This client knows no vocabulary, which a grammar needs.")
+        return await self._guides.start(grammar)
 
     def _rewind(self, token_ids: array[int]) -> None:
         """Keep what the hops hold of the new list; at least the last token is computed again."""
@@ -195,17 +213,26 @@ class InferenceSession:
             if len(self._ids) >= self.max_length:
                 return FinishReason.CONTEXT_FULL
             await self._events.join()  # while nobody reads, the hops rest
-            if await self._make_token(reply, index) in stops:
+            token_id = await self._make_token(reply, index)
+            if token_id is None or token_id in stops:
                 return FinishReason.END_OF_SEQUENCE
         return FinishReason.MAX_NEW_TOKENS
 
-    async def _make_token(self, reply: _Reply, index: int) -> int:
+    async def _make_token(self, reply: _Reply, index: int) -> int | None:
+        """The next token; None when the reply's grammar is at its end."""
         hidden_states = await self._advance(reply, len(self._ids))
+        banned = None
+        if reply.guide is not None:  # has worked on it while the hops did
+            banned = await reply.guide.banned()
+            if banned is None:
+                return None
         draw = uniform(reply.seed, index)
-        row = SamplingRow(reply.sampling, self._ids, reply.prompt_length, draw)
+        row = SamplingRow(reply.sampling, self._ids, reply.prompt_length, draw, banned)
         self._newest = newest = await self._ends.next_token(hidden_states, row)
         if index == 0:
             reply.first_token_at = self._clock()
+        if reply.guide is not None:
+            reply.guide.take(newest.token_id)
         self._ids.append(newest.token_id)
         self._repair.token_came()
         position = len(self._ids) - 1

@@ -1,9 +1,14 @@
-"""The client's part of a checkpoint: token embeddings, final norm, LM head."""
+"""The client's part of a checkpoint: token embeddings, final norm, LM head.
+
+Large matrices that a file has in 8 or 4 bits stay so, in the kernels' layout, where there are
+kernels; all others are float32.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -11,7 +16,11 @@ import torch
 from farmesh.checkpoint.linear import TallLinear, packed_linear
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.errors import UnsupportedModel
+from farmesh.kernels.compiling import kernels, usable_cores
+from farmesh.kernels.groups import can_be_grouped, grouped
+from farmesh.kernels.matrix import PackedMatrix, Workspace
 
+_MOST_THREADS = 4  # of a packed head: memory gives no more
 _MAX_COPIED = 2**23  # elements of a tied weight that may be kept twice: as rows, and packed
 _PROBES = 6  # rows with which a short cut is compared with the model's own forward
 _CLOSE = 1e-5  # of the largest number, between the two
@@ -24,32 +33,71 @@ def stem_prefixes(checkpoint: Checkpoint) -> list[str]:
     return list(checkpoint.anatomy.outside)
 
 
+class PackedEmbedding(torch.nn.Module):
+    """``nn.Embedding`` on packed weights."""
+
+    def __init__(self, matrix: PackedMatrix) -> None:
+        super().__init__()
+        self.matrix = matrix
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """``[..., tokens]`` to ``[..., tokens, hidden]``"""
+        return self.matrix.rows(ids.flatten()).view(*ids.shape, -1)
+
+
+class PackedHead(torch.nn.Module):
+    """``nn.Linear`` on packed weights."""
+
+    def __init__(self, matrix: PackedMatrix, threads: int) -> None:
+        super().__init__()
+        self._matrix = matrix
+        self._threads = threads
+        self._workspace = Workspace()
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """``[..., hidden]`` to ``[..., vocabulary]``; each row as if it were alone."""
+        made = self._matrix.linear(rows.flatten(0, -2), self._workspace, self._threads)
+        return made.view(*rows.shape[:-1], -1)
+
+
 class Stem:
-    """Embeddings, final norm and LM head of one model, in float32 on the CPU.
+    """Embeddings, final norm and LM head of one model, on the CPU.
 
     What lies between them and the blocks (scales, caps, a norm) does the model's own forward, with
     a gate in the place of its blocks. Where a chain of its parts gives the same numbers, and it
     nearly always does, that is what runs.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, quantize: str = "auto", threads: int = 0) -> None:
+        """
+        Args:
+            quantize: int8 or int4: large matrices are rounded to so many bits; auto: they are as a
+                file has them; none: float32.
+            threads: of a packed head; 0: one for each core, but few.
+        """
+        pack = partial(_packed, checkpoint, quantize)
         anatomy = checkpoint.anatomy
         model = anatomy.skeleton()
         self.hidden_size = checkpoint.hidden_size
-        tied = not checkpoint.has(f"{anatomy.lm_head}.weight")
-        checkpoint.load_outside(model, without=f"{anatomy.lm_head}." if tied else None)
         embeddings = model.get_submodule(anatomy.embeddings)
         lm_head = model.get_submodule(anatomy.lm_head)
-        if tied:
-            lm_head.weight = embeddings.weight
         vocabulary = int(lm_head.weight.shape[0])
-        if not tied or checkpoint.hidden_size * vocabulary <= _MAX_COPIED:
-            lm_head = packed_linear(lm_head) or lm_head
-        elif getattr(lm_head, "bias", None) is None:
-            lm_head = TallLinear(cast(torch.Tensor, embeddings.weight))
+        tied = not checkpoint.has(f"{anatomy.lm_head}.weight")
+        rows = pack(embeddings, f"{anatomy.embeddings}.weight")
+        outputs = rows if tied else pack(lm_head, f"{anatomy.lm_head}.weight")
+        absent = [f"{anatomy.embeddings}."] if rows is not None else []
+        absent += [f"{anatomy.lm_head}."] if tied or outputs is not None else []
+        checkpoint.load_outside(model, without=tuple(absent))
+        if rows is not None:
+            embeddings = PackedEmbedding(rows)
+            model.set_submodule(anatomy.embeddings, embeddings)
+        if outputs is not None:
+            lm_head = PackedHead(outputs, threads or min(usable_cores(), _MOST_THREADS))
+            model.set_submodule(anatomy.lm_head, lm_head)
+        else:
+            lm_head = _float_head(lm_head, embeddings, tied)
         own = _OwnForward(model, anatomy.blocks, self.hidden_size)
         self._embed = _embedding(own, embeddings, vocabulary)
-        # The model's own forward needs a head of the class that it was made with.
         self._logits = _heading(own, lm_head, self.hidden_size, checkpoint.config)
 
     @torch.inference_mode()
@@ -216,3 +264,36 @@ def _close(made: torch.Tensor, wanted: torch.Tensor) -> bool:
         return False
     largest = float(wanted.abs().max())
     return bool((made - wanted).abs().max() <= _CLOSE * largest)
+
+
+def _float_head(lm_head: Any, embeddings: Any, tied: bool) -> Any:
+    """In float32; the model's own keeps the class that it was made with."""
+    if tied:
+        lm_head.weight = embeddings.weight
+    if not tied or lm_head.weight.numel() <= _MAX_COPIED:
+        return packed_linear(lm_head) or lm_head
+    if getattr(lm_head, "bias", None) is None:
+        return TallLinear(cast(torch.Tensor, embeddings.weight))
+    return lm_head
+
+
+def _packed(checkpoint: Checkpoint, quantize: str, module: Any, name: str) -> PackedMatrix | None:
+    """A matrix in few bits; None: it is to be loaded in float32.
+
+    Raises: CheckpointError.
+    """
+    plain = type(module) in (torch.nn.Embedding, torch.nn.Linear)
+    if not plain or getattr(module, "bias", None) is not None or quantize == "none":
+        return None
+    if quantize == "auto" and not checkpoint.stored_bytes(name):
+        return None
+    bits = 4 if quantize == "int4" else 8
+    outs, ins = module.weight.shape
+    library = kernels() if can_be_grouped(ins) else None
+    if library is None:
+        return None
+    weights = checkpoint.grouped(name)
+    if weights is None or weights.bits > bits:
+        weights = grouped(checkpoint.read([name], torch.float32)[name].numpy(), bits)
+    checkpoint.check_shape(name, weights.shape, (outs, ins))
+    return PackedMatrix(library, weights)

@@ -8,9 +8,12 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
 from chat.live.chat import Chat, ChatLimits
 from chat.live.limits import Line, TurnRate
 from chat.models.backend import Backend, Engine, Watch
+from farmesh import Guides
 from farmesh.core import Hop, Route, Span, SwarmSnapshot
 from farmesh.events import (
     Event,
@@ -32,6 +35,18 @@ class FakeTokenizer:
 
     def __len__(self) -> int:
         return END + 1
+
+    @property
+    def backend_tokenizer(self) -> Any:
+        """The same tokens as the library of tokenizers knows them; for grammars."""
+        printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+        others = (chr(256 + n) for n in range(256))
+        names = {chr(b) if b in printable else next(others): b for b in range(256)}
+        made = Tokenizer(models.BPE(vocab={**names, "<end>": END}, merges=[]))
+        made.add_special_tokens(["<end>"])
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+        return made
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         parts = text.split("\x03")
@@ -146,7 +161,9 @@ class FakeClient:
 
 def ready_backend(client: FakeClient, watch: Watch | None = None, **more: Any) -> Backend:
     backend = Backend("Fake", watch=watch, **more)
-    backend.opened(Engine(client, FakeTokenizer(), client.max_context))
+    tokenizer = FakeTokenizer()
+    guides = Guides(tokenizer, client.eos_token_ids)
+    backend.opened(Engine(client, tokenizer, client.max_context, guides=guides))
     return backend
 
 

@@ -171,13 +171,13 @@ class Swarm:
         await node.__aexit__(None, None, None)  # frees this process' memory
         self.net._records = records  # the dead say no goodbye
 
-    async def client(self, **options: Any) -> FarMeshClient:
+    async def client(self, tokenizer: Any = None, **options: Any) -> FarMeshClient:
         """A client that has joined and seen the nodes."""
         parts = getattr(asyncio.get_running_loop(), "client_parts", None)  # in simulated time
         own_options = {**(FAST_CLIENT if parts else PATIENT_CLIENT), **options}
         config = ClientConfig(checkpoint=self.checkpoint, dht_prefix=PREFIX, **own_options)
         own = {} if parts is None else parts(self.checkpoint)
-        client = FarMeshClient(config, network=self.net.network, **own)
+        client = FarMeshClient(config, network=self.net.network, tokenizer=tokenizer, **own)
         await self._scope.enter_async_context(client)
         await until(lambda: client.joined)
         await client.refresh()

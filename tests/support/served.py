@@ -130,11 +130,11 @@ async def real(guide: Path, tokenizer: Any) -> AsyncIterator[RealApi]:
     ledger = Ledger()
     async with Swarm(guide) as swarm:
         await swarm.serve_all("first=0:4 second=4:8")
-        joined = await swarm.client()
+        joined = await swarm.client(tokenizer)
         backend = Backend("Guide", SamplingParams(max_new_tokens=32), ledger.watch)
 
         async def open_engine(_: Backend) -> Engine:
-            return Engine(joined, tokenizer, 1024)
+            return Engine(joined, tokenizer, 1024, guides=joined.guides)
 
         await backend.start(open_engine)
         async with api_over(backend, ledger) as api:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from chat.api.completion import Ended, Noted, Part, Piece, Wanted, complete
+from chat.api.completion import Ended, Gathered, Made, Noted, Part, Piece, Wanted, complete
 from chat.api.openai.logprobs import TokenNames
 from chat.api.openai.requests import ChatCompletionRequest, CompletionRequest
+from chat.api.reading import CallBegun, CallMore, Thought
 from chat.api.stream import DONE, event
 from chat.live.limits import Caller
 from chat.live.store import ChatStore
@@ -67,11 +68,13 @@ class _Usage:
     prompts: dict[int, int] = field(default_factory=dict)  # by choice
     cached: int = 0
     generated: int = 0
+    thought: int = 0
 
     def add(self, choice: int, ended: Ended) -> None:
         self.prompts[choice] = ended.prompt_tokens
         self.cached += ended.cached_tokens
         self.generated += ended.generated_tokens
+        self.thought += ended.thought_tokens
 
     def body(self, choices_per_prompt: int) -> dict[str, Any]:
         """A prompt counts once, however many choices it has."""
@@ -81,6 +84,7 @@ class _Usage:
             "completion_tokens": self.generated,
             "total_tokens": prompt + self.generated,
             "prompt_tokens_details": {"cached_tokens": min(self.cached, prompt)},
+            "completion_tokens_details": {"reasoning_tokens": self.thought},
         }
 
 
@@ -110,13 +114,15 @@ class Shape:
         """A stream's choice with new text."""
         raise NotImplementedError
 
+    def made(self, choice: int, made: Made, names: TokenNames) -> dict[str, Any]:
+        """A stream's choice with more of a thought or a call."""
+        raise NotImplementedError
+
     def last(self, choice: int, ended: Ended) -> dict[str, Any]:
         """A stream's choice that ends."""
         raise NotImplementedError
 
-    def choice(
-        self, choice: int, pieces: list[Piece], ended: Ended, names: TokenNames
-    ) -> dict[str, Any]:
+    def choice(self, choice: int, reply: Gathered, names: TokenNames) -> dict[str, Any]:
         """A whole choice."""
         raise NotImplementedError
 
@@ -143,6 +149,9 @@ class Shape:
                     case Piece():
                         made = self.piece(index, part, names) | self._ids([part])
                         yield self._event([made], extra)
+                    case Made():
+                        made = self.made(index, part, names) | self._ids([part])
+                        yield self._event([made], extra)
                     case Ended():
                         spent.add(index, part)
                         yield self._event([self.last(index, part) | self._ids([])], extra)
@@ -153,26 +162,20 @@ class Shape:
     async def whole(self, choices: Choices) -> dict[str, Any]:
         """The answer in one piece."""
         names, spent = TokenNames(choices.engine, self._as_ids), _Usage()
-        pieces: list[list[Piece]] = [[] for _ in choices.wanted]
-        ends: dict[int, Ended] = {}
+        replies = [Gathered() for _ in choices.wanted]
         async with aclosing(choices.parts()) as parts:
             async for index, part in parts:
-                match part:
-                    case Piece():
-                        pieces[index].append(part)
-                    case Ended():
-                        spent.add(index, part)
-                        ends[index] = part
-                    case Noted():
-                        pass
+                replies[index].take(part)
+        for index, reply in enumerate(replies):
+            spent.add(index, reply.end)
         made = [
-            self.choice(i, pieces[i], ends[i], names) | self._ids(pieces[i])
-            for i in range(len(pieces))
+            self.choice(index, reply, names) | self._ids(reply.pieces)
+            for index, reply in enumerate(replies)
         ]
         usage = spent.body(self.per_prompt)
         return {"object": self._kind, **self._head, "choices": made, "usage": usage}
 
-    def _ids(self, pieces: list[Piece]) -> dict[str, Any]:
+    def _ids(self, pieces: Sequence[Piece | Made]) -> dict[str, Any]:
         """The ids of all tokens of these pieces, those without text among them."""
         if not self._token_ids:
             return {}
@@ -196,21 +199,47 @@ class ChatShape(Shape):
     def last(self, choice: int, ended: Ended) -> dict[str, Any]:
         return {**self._delta(choice, {}), "finish_reason": ended.reason}
 
-    def choice(
-        self, choice: int, pieces: list[Piece], ended: Ended, names: TokenNames
-    ) -> dict[str, Any]:
-        text = "".join(piece.text for piece in pieces)
+    def made(self, choice: int, made: Made, names: TokenNames) -> dict[str, Any]:
+        return self._delta(choice, _told(made.found), names.chat([made]))
+
+    def choice(self, choice: int, reply: Gathered, names: TokenNames) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": None}
+        if reply.thought:
+            message["reasoning_content"] = reply.thought
+        if reply.calls:
+            message["content"] = reply.text or None
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for call in reply.calls
+            ]
         return {
             "index": choice,
-            "message": {"role": "assistant", "content": text, "refusal": None},
-            "logprobs": names.chat(pieces),
-            "finish_reason": ended.reason,
+            "message": message,
+            "logprobs": names.chat(reply.pieces),
+            "finish_reason": reply.end.reason,
         }
 
     def _delta(
-        self, choice: int, delta: dict[str, str], logprobs: dict[str, Any] | None = None
+        self, choice: int, delta: dict[str, Any], logprobs: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         return {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": None}
+
+
+def _told(found: Thought | CallBegun | CallMore) -> dict[str, Any]:
+    """A delta."""
+    match found:
+        case Thought(text):
+            return {"reasoning_content": text}
+        case CallBegun(index, call_id, name):
+            called = {"name": name, "arguments": ""}
+            call = {"index": index, "id": call_id, "type": "function", "function": called}
+            return {"tool_calls": [call]}
+        case CallMore(index, text):
+            return {"tool_calls": [{"index": index, "function": {"arguments": text}}]}
 
 
 class TextShape(Shape):
@@ -230,12 +259,11 @@ class TextShape(Shape):
     def last(self, choice: int, ended: Ended) -> dict[str, Any]:
         return {**self._body(choice, ""), "finish_reason": ended.reason}
 
-    def choice(
-        self, choice: int, pieces: list[Piece], ended: Ended, names: TokenNames
-    ) -> dict[str, Any]:
-        text = self._echo(choice, names.engine) + "".join(piece.text for piece in pieces)
+    def choice(self, choice: int, reply: Gathered, names: TokenNames) -> dict[str, Any]:
+        text = self._echo(choice, names.engine) + reply.text
+        pieces = [piece for piece in reply.pieces if isinstance(piece, Piece)]
         logprobs = self._logprobs(choice, pieces, names)
-        return {**self._body(choice, text, logprobs), "finish_reason": ended.reason}
+        return {**self._body(choice, text, logprobs), "finish_reason": reply.end.reason}
 
     def _echo(self, choice: int, engine: Engine) -> str:
         if not self._prompts:

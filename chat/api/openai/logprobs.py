@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from chat.api.completion import Piece
+from chat.api.completion import Made, Piece
 from chat.models.backend import Engine
 from chat.protocol.events import ID_NAME
 from farmesh.events import TokenGenerated
@@ -34,7 +35,7 @@ class TokenNames:
             self._names[token_id] = both.removeprefix(alone)
         return self._names[token_id]
 
-    def chat(self, pieces: list[Piece]) -> dict[str, Any] | None:
+    def chat(self, pieces: Sequence[Piece | Made]) -> dict[str, Any] | None:
         told = [self._entry(token) for piece in pieces for token in piece.tokens if token.logprobs]
         return {"content": told, "refusal": None} if told else None
 

@@ -7,8 +7,6 @@ still hold of the caller's last one is found again by its tokens (``chat.live.po
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,16 +15,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from chat.access.callers import visitor_of
+from chat.api.anthropic import routes as anthropic
 from chat.api.completion import Wanted, check_length, encode
 from chat.api.errors import PREFIX, ApiError, failed, on_error, on_http_error, on_refusal
 from chat.api.offer import OpenModel
 from chat.api.openai.answers import ChatShape, Choices, Shape, TextShape
 from chat.api.openai.requests import MAX_CHOICES, ChatCompletionRequest, CompletionRequest
+from chat.api.prepare import prepare
+from chat.api.serving import opened
 from chat.api.stream import EventStream, while_there
-from chat.conversation.prompt import render
 from chat.live.store import ChatStore
-from chat.models.backend import Backend, Engine, Stage
+from chat.models.backend import Engine
 from farmesh.params import SamplingParams
 
 log = logging.getLogger(__name__)
@@ -63,6 +62,14 @@ def add_routes(app: FastAPI, store: ChatStore, model: OpenModel) -> None:
         """What follows a text."""
         return await _answer(request, store, TextShape(body), model, body)
 
+    anthropic.add_routes(app, store, model)
+
+    @app.post(f"{PREFIX}/embeddings", include_in_schema=False)
+    async def embeddings() -> Response:
+        """A chat model's last hidden states make poor vectors, and nobody would see it."""
+        sentence = "The models here are made for chats, not for embeddings."
+        raise ApiError(404, sentence, param="model", code="no_embeddings")
+
     @app.api_route(PREFIX + "/{path:path}", methods=["GET", "POST"], include_in_schema=False)
     async def unknown(path: str) -> Response:
         raise ApiError(404, f"There is no {PREFIX}/{path} here.", code="unknown_url")
@@ -82,30 +89,16 @@ async def _answer(
     model: OpenModel,
     body: ChatCompletionRequest | CompletionRequest,
 ) -> Response:
-    caller = visitor_of(request).caller
     try:
-        backend = await model.backend(body.model, store)
-        store.rate.take(caller, time.monotonic())
-        opening(backend)
-        engine = await backend.ready()
-        wanted = await _wanted(engine, backend.defaults, body)
-        choices = Choices(store, engine, caller, wanted)
+        turn = await opened(request, store, model, body.model)
+        wanted = await _wanted(turn.engine, turn.backend.defaults, body)
+        choices = Choices(store, turn.engine, turn.caller, wanted)
         if body.stream:
             source = shape.stream(choices, usage=body.usage_wanted)
             return EventStream(source, failed)
         return JSONResponse(await while_there(request, shape.whole(choices)))
     except Exception as error:  # noqa: BLE001 - every error has its answer, the unexpected a log
         return failed(error)[0]
-
-
-def opening(backend: Backend) -> None:
-    """
-    Raises:
-        ApiError: the model is being opened.
-    """
-    if backend.status.stage is Stage.STARTING:
-        sentence = f"{backend.status.text}; try again."
-        raise ApiError(503, sentence, kind="server_error", code="model_opening", retry_after=2)
 
 
 async def _wanted(
@@ -116,16 +109,15 @@ async def _wanted(
     Raises:
         ApiError, ContextOverflow: refused; nothing was sent.
     """
-    body.params(defaults)
     if isinstance(body, ChatCompletionRequest):
-        turns = joined([message.turn for message in body.messages])
-        text = render(engine.tokenizer, turns, engine.chat_template)
-        prompts = [await encode(engine, text)]
-    else:
-        prompts = [
-            await encode(engine, prompt) if isinstance(prompt, str) else _known(engine, prompt)
-            for prompt in body.prompts
-        ]
+        return await prepare(engine, body.asked(defaults))
+    body.params(defaults)
+    if (form := body.form) is not None:
+        await form.check(engine)
+    prompts = [
+        await encode(engine, prompt) if isinstance(prompt, str) else _known(engine, prompt)
+        for prompt in body.prompts
+    ]
     if len(prompts) * body.choices > MAX_CHOICES:
         raise ApiError(400, f"At most {MAX_CHOICES} replies can be asked for at once.", param="n")
     for ids in prompts:
@@ -139,18 +131,6 @@ async def _wanted(
         for ids in prompts
         for choice in range(body.choices)
     ]
-
-
-def joined(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Neighbours of one role as one message: many chat templates insist that roles alternate."""
-    found: list[dict[str, str]] = []
-    for turn in turns:
-        if found and found[-1]["role"] == turn["role"]:
-            both = f"{found[-1]['content']}\n\n{turn['content']}"
-            found[-1] = {"role": turn["role"], "content": both}
-        else:
-            found.append(turn)
-    return found
 
 
 def _known(engine: Engine, token_ids: list[int]) -> tuple[int, ...]:

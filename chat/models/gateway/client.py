@@ -8,6 +8,7 @@ has kept for it, so only what is new is computed (``docs/decisions``: the gatewa
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import secrets
 from array import array
@@ -19,10 +20,11 @@ from chat.errors import GatewayFailure
 from chat.models.gateway.http import GatewayHttp
 from chat.models.gateway.reply import Reply
 from chat.protocol.mesh import MeshStatus, NodeStatus, SwarmStatus, TokenizerFiles
+from farmesh import Guide, Guides
 from farmesh.core import NodeInfo, NodeState, Route, SwarmSnapshot, cache_tokens
 from farmesh.errors import ContextOverflow, SessionClosed
 from farmesh.events import Event, TokenGenerated
-from farmesh.params import KNOBS, SamplingParams
+from farmesh.params import KNOBS, Grammar, GrammarKind, SamplingParams
 
 LOOK_SECONDS = 5.0  # between looks at the other app's swarm
 
@@ -38,17 +40,18 @@ class GatewayClient:
         http: GatewayHttp,
         model_id: str,
         described: TokenizerFiles,
-        vocabulary: int,
+        tokenizer: Any,
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         """
         Args:
-            vocabulary: tokens that the tokenizer knows; others are refused.
+            tokenizer: tokens that it does not know are refused.
             told: is given what is wrong over there, empty when nothing is.
         """
-        self.http, self.model_id, self.vocabulary = http, model_id, vocabulary
+        self.http, self.model_id, self.vocabulary = http, model_id, len(tokenizer)
         self.max_context = described.context
         self.eos_token_ids = frozenset(described.end_of_sequence)
+        self.guides = Guides(tokenizer, self.eos_token_ids)
         self._told = told
         self._snapshot = SwarmSnapshot(model_id, 0)
         self._looking: asyncio.Task[None] | None = None
@@ -73,6 +76,7 @@ class GatewayClient:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
+        self.guides.close()
 
     async def look(self) -> None:
         """Ask for the swarm once."""
@@ -134,6 +138,7 @@ class GatewaySession:
         body = body_of(self._client.model_id, token_ids, sampling, seed, self._salt)
         self._ids = array("q", token_ids)
         client = self._client
+        guide = await client.guides.start(sampling.grammar) if sampling.grammar else None
         reply = Reply(client.http, client.vocabulary, len(token_ids), sampling, seed, self.route)
         try:
             async with aclosing(self._client.http.stream("/v1/completions", body)) as chunks:
@@ -141,6 +146,7 @@ class GatewaySession:
                     for event in reply.take(chunk):
                         if isinstance(event, TokenGenerated):
                             self._ids.append(event.token_id)
+                            await self._check(guide, event.token_id)
                         self.route = reply.route
                         yield event
         except GatewayFailure as failure:
@@ -148,6 +154,19 @@ class GatewaySession:
                 raise
             raise ContextOverflow(len(token_ids) + 1, self._client.max_context) from failure
         yield reply.finished()
+
+    async def _check(self, guide: Guide | None, token_id: int) -> None:
+        """Older apps know no grammars, and would not say so.
+
+        Raises:
+            GatewayFailure: the other app does not hold the reply to its grammar.
+        """
+        if guide is None:
+            return
+        banned = await guide.banned()
+        if banned is None or banned[token_id]:
+            raise GatewayFailure(f"{self._client.http.app} does not hold replies to a form.")
+        guide.take(token_id)
 
 
 def body_of(
@@ -176,7 +195,14 @@ def body_of(
         "return_token_ids": True,
         "return_tokens_as_token_ids": True,
         "return_events": True,
+        **({"structured_outputs": _asked(sampling.grammar)} if sampling.grammar else {}),
     }
+
+
+def _asked(grammar: Grammar) -> dict[str, Any]:
+    """A grammar as a request for a completion has it."""
+    choices = grammar.kind is GrammarKind.CHOICE
+    return {str(grammar.kind): json.loads(grammar.text) if choices else grammar.text}
 
 
 def snapshot_of(swarm: SwarmStatus) -> SwarmSnapshot:

@@ -68,11 +68,11 @@ async def open_gateway(
     http = await stack.enter_async_context(http_of(swarm))
     described = await _described(backend, http, model.id)
     tokenizer = await asyncio.to_thread(load_tokenizer, described)
-    client = GatewayClient(http, model.id, described, len(tokenizer), backend.warn)
+    client = GatewayClient(http, model.id, described, tokenizer, backend.warn)
     await stack.enter_async_context(client)
     context = min(model.context, described.context)
     where = f"through {http.name}"
-    return Engine(client, tokenizer, context, described.chat_template, where)
+    return Engine(client, tokenizer, context, described.chat_template, where, guides=client.guides)
 
 
 async def _described(backend: Backend, http: GatewayHttp, model_id: str) -> TokenizerFiles:

@@ -44,7 +44,7 @@ from farmesh.events import (
     WaitingForBlocks,
     WaitingForCache,
 )
-from farmesh.params import SamplingParams
+from farmesh.params import Grammar, GrammarKind, SamplingParams
 from tests.support.chats import open_chat, say, settle, texts
 from tests.support.fakes import FakeClient, FakeTokenizer, ready_backend
 from tests.support.harness import greedy
@@ -88,7 +88,7 @@ def fake_client(http: Any) -> Any:
     from chat.protocol.mesh import TokenizerFiles
 
     described = TokenizerFiles(files={}, chat_template=None, end_of_sequence=[256], context=2000)
-    return GatewayClient(http, "guide", described, 257)
+    return GatewayClient(http, "guide", described, FakeTokenizer())
 
 
 # --- the same as a chat of its own ----------------------------------------------------------------
@@ -204,12 +204,22 @@ async def test_stop_strings_are_found_here(api: Api, client: FakeClient) -> None
         await until(lambda: client.calls[0].ended)
 
 
-async def test_every_control_arrives(api: Api, client: FakeClient) -> None:
+GRAMMARS = (
+    Grammar(GrammarKind.JSON, '{"type": "integer"}'),
+    Grammar(GrammarKind.REGEX, "a+"),
+    Grammar(GrammarKind.CHOICE, '["a","ä"]'),
+    Grammar(GrammarKind.GRAMMAR, 'start: "a"'),
+)
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS, ids=lambda grammar: grammar.kind)
+async def test_every_control_arrives(grammar: Grammar) -> None:
     """A control of the page that the gateway forgets is silently another model's default."""
     params = SamplingParams(
         max_new_tokens=9, temperature=0.4, top_p=0.8, top_k=7, min_p=0.1, typical_p=0.6,
         repetition_penalty=1.2, presence_penalty=0.3, frequency_penalty=0.2,
         no_repeat_ngram_size=3, seed=5, stop_token_ids=(9,), ignore_eos=True, logprobs=2,
+        grammar=grammar,
     )  # fmt: skip
     neutral = SamplingParams()
     assert all(
@@ -220,6 +230,19 @@ async def test_every_control_arrives(api: Api, client: FakeClient) -> None:
     read = CompletionRequest.model_validate(body_of("guide", [1, 2], params, 5, "salt"))
     assert read.params(replace(neutral, stop=("x",))) == params
     assert read.prompts == [[1, 2]]
+
+
+async def test_an_app_that_knows_no_grammars_is_found_out(api: Api, client: FakeClient) -> None:
+    """An older app ignores the field, and its free text was taken for what was asked for."""
+    client.enqueue("aab", "aa")
+    params = SamplingParams(max_new_tokens=400, grammar=Grammar(GrammarKind.REGEX, "a{2}"))
+    async with over(api) as backend:
+        chat = open_chat(backend)
+        view = await say(chat, "go", Request(params))
+        assert view.notice is not None
+        assert "does not hold replies to a form" in view.notice.text
+        view = await say(chat, "go", Request(params))
+        assert texts(view)[-1] == "aa"
 
 
 def test_one_conversations_session_fits_whatever_was_edited() -> None:

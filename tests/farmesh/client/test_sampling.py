@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from farmesh.client.sampling import SamplingRow, choose_tokens, token_logprobs, uniform
+from farmesh.client.sampling import SamplingRow, _few, choose_tokens, token_logprobs, uniform
 from farmesh.errors import InvalidSampling
 from farmesh.params import SamplingParams
 
@@ -194,6 +195,22 @@ def test_the_choices_are_those_of_transformers_filters(chosen: dict[str, Any], s
         assert scores[token] > -torch.inf
 
 
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("spread", [0.01, 1.0, 6.0])
+@pytest.mark.parametrize("more", [{}, {"top_k": 300}, {"min_p": 0.2}, {"temperature": 0.2}])
+def test_the_nucleus_of_a_large_vocabulary(
+    top_p: float, spread: float, more: dict[str, Any]
+) -> None:
+    """Prevents a nucleus that ends where the search for it was first cut off."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(3000, generator=generator) * spread
+    scores = transformers_filter(SamplingParams(top_p=top_p, **more), [], logits)
+    kept = _few(logits / more.get("temperature", 1.0), SamplingParams(top_p=top_p, **more))[0]
+    wanted = (scores > -torch.inf).nonzero()[:, 0]
+    # Sums of thousands of float32 numbers: the last of many tokens may be in or out.
+    assert len(set(kept.tolist()) ^ set(wanted.tolist())) <= len(wanted) * 1e-3
+
+
 def test_the_random_numbers_depend_on_seed_and_index_alone() -> None:
     """Prevents the same seed from giving another text after a reroute or beside other chats."""
     numbers = [uniform(7, index) for index in range(1000)]
@@ -240,3 +257,70 @@ def test_logprobs_out_of_range_are_refused(wrong: Any) -> None:
     """Prevents a request that sorts the whole vocabulary for every token."""
     with pytest.raises(InvalidSampling, match="logprobs"):
         SamplingParams(logprobs=wrong)
+
+
+# --- grammars -------------------------------------------------------------------------------------
+
+
+def barred(*allowed: int) -> np.ndarray[Any, Any]:
+    mask = np.ones(VOCAB, dtype=np.bool_)
+    mask[list(allowed)] = False
+    return mask
+
+
+def test_a_grammar_leaves_the_proportions_of_what_it_allows() -> None:
+    """Prevents a mask that is laid over probabilities: the draw then leans to the first token."""
+    logits = torch.randn(1, VOCAB, generator=torch.Generator().manual_seed(5))
+    allowed, count = [3, 7, 20], 8000
+    for temperature in (0.5, 1.0, 3.0):
+        params = SamplingParams(temperature=temperature)
+        rows = [
+            SamplingRow(params, [], 0, (index + 0.5) / count, barred(*allowed))
+            for index in range(count)
+        ]
+        drawn = Counter(choose_tokens(logits.expand(count, -1), rows))
+        expected = (logits[0, allowed] / temperature).softmax(dim=-1).tolist()
+        assert [drawn[token] / count for token in allowed] == pytest.approx(expected, abs=1e-3)
+        assert set(drawn) == set(allowed)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    allowed=st.sets(st.integers(0, VOCAB - 1), min_size=1),
+    number=st.floats(0, 1, exclude_max=True),
+    params=st.fixed_dictionaries(
+        {},
+        optional={
+            "temperature": st.sampled_from([0.0, 0.01, 1.0, 50.0]),
+            "top_p": st.sampled_from([1e-6, 0.5]),
+            "top_k": st.sampled_from([1, 3, 999]),
+            "min_p": st.sampled_from([0.9, 1.0]),
+            "typical_p": st.sampled_from([0.01, 0.9]),
+            "repetition_penalty": st.sampled_from([0.1, 5.0]),
+            "presence_penalty": st.sampled_from([-2.0, 2.0]),
+            "no_repeat_ngram_size": st.sampled_from([1, 2]),
+        },
+    ),
+)
+def test_no_control_gets_past_a_grammar(
+    allowed: set[int], number: float, params: dict[str, Any]
+) -> None:
+    """Prevents a token that the grammar bans, and a row where nothing at all is left."""
+    logits = torch.randn(1, VOCAB, generator=torch.Generator().manual_seed(len(allowed)))
+    context = [*range(VOCAB)] * 2
+    one = SamplingRow(SamplingParams(**params), context, VOCAB, number, barred(*allowed))
+    free = row(0.5)
+    before = logits.clone()
+    chosen = choose_tokens(logits.expand(2, -1), [one, free])
+    assert chosen[0] in allowed
+    assert chosen[1:] == choose(logits, free), "what is banned in one row is not in another"
+    assert logits.equal(before)
+    assert token_logprobs(logits, chosen[:1], [row(0.5, logprobs=1)])[0] is not None
+
+
+def test_a_vocabulary_that_is_smaller_than_the_head() -> None:
+    """Prevents the rows that pad a head from being drawn: they stand for no token."""
+    logits = torch.zeros(1, VOCAB)
+    logits[0, VOCAB - 1] = 99.0
+    one = SamplingRow(SamplingParams(), [], 0, 0.999, np.zeros(VOCAB - 4, dtype=np.bool_))
+    assert choose_tokens(logits, [one])[0] < VOCAB - 4
