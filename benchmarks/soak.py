@@ -18,6 +18,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import socket
 import statistics
@@ -28,6 +29,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +215,9 @@ async def _numbered(lines: AsyncIterator[str]) -> AsyncIterator[tuple[int, str]]
 # --- people -----------------------------------------------------------------------------------
 
 
+FACTS = re.compile(r'data-facts=\\"(.*?)\\"')
+
+
 class Tab:
     """The page's own protocol, without its browser."""
 
@@ -222,6 +227,7 @@ class Tab:
         self.builder = PromptBuilder(run.oracle.tokenizer)
         self.path: list[Message] = []
         self._may_retry = False  # the page offers to ask again
+        self._nodes: list[int] = []  # of what is shown, by the page's facts
         self._session = new_id()[:11]
         self._values = {p["id"]: p["props"].get("value") for p in config["components"]}
         self._place = {p["props"].get("elem_id"): p["id"] for p in config["components"]}
@@ -250,6 +256,11 @@ class Tab:
         answer = await self.http.post("/gradio_api/run/predict", json=body)
         answer.raise_for_status()
 
+    async def ask(self, elem_id: str, **what: Any) -> None:
+        """As the page's script asks for something."""
+        self._set("fm-asked", json.dumps({"chat": self.chat_id, **what}))
+        await self.act(elem_id, "click")
+
     async def watch(self) -> None:
         """Follow the chat until it rests."""
         self._may_retry = False
@@ -259,6 +270,8 @@ class Tab:
         async with self.http.stream("GET", "/gradio_api/queue/data", params=query) as answer:
             async for line in answer.aiter_lines():
                 self._may_retry |= "fm-retry" in line
+                if facts := FACTS.search(line):
+                    self._nodes = json.loads(unescape(facts[1]))["nodes"]
                 if "process_completed" in line:
                     return
 
@@ -289,8 +302,7 @@ class Tab:
         return len(self.run.wrong) == faults
 
     async def send(self, text: str) -> None:
-        self._set("fm-box", text)
-        await self.act("fm-send", "click")
+        await self.ask("fm-say", id=new_id()[:20], text=text)
         self.path.append(Message("user", text))
 
     async def stop_in_the_middle(self) -> None:
@@ -308,8 +320,7 @@ class Tab:
 
     async def edit(self, text: str) -> None:
         """Another text for the last question."""
-        self._set("fm-edited", json.dumps({"index": len(self.path) - 2, "text": text}))
-        await self.act("fm-edit", "click")
+        await self.ask("fm-edit", node=self._nodes[-2], text=text)
         self.path[-2:] = [Message("user", text)]
 
 
