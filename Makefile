@@ -64,7 +64,7 @@ machines: $(DEV_STAMP)  ## what compose.yaml starts, and two replicas behind ngi
 	$(PY) -m pytest -m machines tests/machines $(ARGS)
 
 .PHONY: clients
-clients: $(DEV_STAMP) $(CLIENTS_STAMP)  ## LiteLLM and GuideLLM, installed beside, against the app (minutes)
+clients: $(DEV_STAMP) $(CLIENTS_STAMP)  ## other people's clients, agents and load, installed beside, against the app (minutes)
 	$(PY) -m pytest -m clients tests/clients $(ARGS)
 
 .PHONY: space
@@ -133,7 +133,7 @@ $(DEV_STAMP): requirements.txt requirements-dev.txt | $(PY)
 
 $(CLIENTS_STAMP): requirements-clients.txt
 	@scripts/make_venv.sh $(CLIENTS)
-	@echo "Installing LiteLLM and GuideLLM (a few minutes)."
+	@echo "Installing other people's clients (a few minutes)."
 	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary \
 		-r requirements-clients.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""The engine on the command line: ``python -m farmesh bootstrap | serve | status | generate``."""
+"""The engine on the command line: ``python -m farmesh bootstrap | serve | status | …``."""
 
 import multiprocessing.connection  # noqa: F401 - hivemind leaves that to torch
 import sys

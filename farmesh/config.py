@@ -32,7 +32,7 @@ class ClientConfig:
     initial_peers: tuple[str, ...] = ()  # addresses of bootstrap peers, /ip4/…/p2p/…
     dht_prefix: str | None = None  # None: derived from the checkpoint's name
     threads: int = 0  # for embeddings, norm and LM head; 0: one of torch's, few for packed weights
-    quantize: str = "auto"  # their weights: auto, as a GGUF file has them | none | int8 | int4
+    quantize: str = "auto"  # their weights: auto, as a GGUF file has them | none | else 8 bits
     refresh_period: float = 15.0  # seconds between looks at the DHT; shorter while blocks miss
     prefill_chunk: int = 512  # tokens per prefill message, lowered to keep messages <= 2 MiB
     pipelined_chunk: int = 128  # ... and where each hop can work at another chunk meanwhile

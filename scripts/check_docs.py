@@ -33,6 +33,7 @@ from chat.models.backend import Backend
 from chat.models.ledger import Ledger
 from chat.settings import command_line
 from chat.settings.schema import ChatSettings, Settings
+from farmesh.checkpoint.tried import REFUSED, WORKS
 from farmesh.cli.arguments import COMMANDS, subparser
 from scripts.documents import MADE, PROJECT, anchors, blocks, documents
 from scripts.draw_rooms import rooms_svg
@@ -189,12 +190,24 @@ def rooms_table() -> str:
     return "\n".join(rows)
 
 
+def families_table() -> str:
+    """Which model types can be served, and why others cannot."""
+    rows = [f"**{len(WORKS)} types can be served**: " + ", ".join(f"`{t}`" for t in sorted(WORKS))]
+    rows[0] += f".\n\n**{len(REFUSED)} types of transformers cannot**:\n"
+    rows += ["| reason | types |", "|---|---|"]
+    for reason in dict.fromkeys(REFUSED.values()):
+        names = ", ".join(f"`{name}`" for name, why in REFUSED.items() if why == reason)
+        rows.append(f"| {reason.replace('|', '/')} | {names} |")
+    return "\n".join(rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "request fields": request_fields,
     "Gradio's endpoints": gradio_endpoints,
     "metrics": metrics_table,
     "rooms": rooms_table,
+    "families": families_table,
     "make help": make_help,
     "chat.accounts --help": accounts_help,
     "app --help": lambda: _help(command_line.command_line()),

@@ -22,6 +22,7 @@ from transformers.modeling_gguf_pytorch_utils import (
     get_gguf_hf_weights_map,
 )
 
+from farmesh.checkpoint.anatomy import Anatomy
 from farmesh.checkpoint.families import Family, family_of
 from farmesh.checkpoint.gguf_config import ROPE_FREQS, ROPE_LONG, ROPE_SHORT, describe
 from farmesh.checkpoint.gguf_groups import groups_in
@@ -83,6 +84,7 @@ class GgufStore:
     ) -> None:
         self.family = family
         self.config = config
+        self.anatomy = Anatomy(config)
         self._source = source
         self._model = model
         processor = TENSOR_PROCESSORS.get(model.architecture, TensorProcessor)
@@ -196,7 +198,7 @@ class GgufStore:
     def _mapping(self) -> dict[str, str]:
         """The names in the model, by those in the files."""
         try:
-            skeleton = self.family.skeleton(self.config)
+            skeleton = self.anatomy.skeleton()
         except _MISTAKES as error:
             raise _impossible(self._model, error) from error
         mapping: dict[str, str] = get_gguf_hf_weights_map(_Names(skeleton), self._processor)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig
 
+from farmesh.checkpoint.anatomy import Anatomy, fill_computed
 from farmesh.checkpoint.families import Family
 from farmesh.checkpoint.gguf import open_gguf_store
 from farmesh.checkpoint.safetensors import open_safetensors
@@ -58,7 +60,13 @@ class Checkpoint:
 
     @property
     def config(self) -> PreTrainedConfig:
+        """Of the text model."""
         return self._store.config
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Where the parts of the model are."""
+        return self._store.anatomy
 
     @property
     def name(self) -> str:
@@ -127,26 +135,53 @@ class Checkpoint:
         """What a tensor takes in a file that has it in 8 bits or fewer; else None."""
         return self._store.stored_bytes(name)
 
-    def load_module(self, module: torch.nn.Module, prefix: str, dtype: torch.dtype) -> None:
-        """Fill a module made on the meta device with the tensors under ``prefix``.
+    def load_module(
+        self, model: Any, module: torch.nn.Module, path: str, dtype: torch.dtype
+    ) -> None:
+        """Fill the part at ``path`` of a model made on the meta device.
 
         Raises:
             CheckpointError: a tensor is missing or has another shape than the configuration says.
         """
-        stored = self.read(self.names(prefix), dtype)
-        tensors = {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
-        if self.family.convert is not None:
-            tensors = dict(self.family.convert(tensors))
-        for name, wanted in module.named_parameters():
-            if name not in tensors:
-                raise CheckpointError(f"{self.path} lacks the tensor {prefix}{name}.")
-            self.check_shape(prefix + name, tuple(tensors[name].shape), tuple(wanted.shape))
-        known = dict(module.named_parameters())
-        module.load_state_dict(
-            {name: tensor for name, tensor in tensors.items() if name in known}, assign=True
-        )
+        names = [f"{path}.{name}" for name in module.state_dict()]
+        self._fill(model, module, f"{path}.", names, dtype)
+        fill_computed(model, module)
         module.requires_grad_(False)
         module.eval()
+
+    def load_outside(self, model: Any, *, without: tuple[str, ...] = ()) -> None:
+        """Fill all that is in no block, in float32; but for names that begin with ``without``.
+
+        Raises: CheckpointError, as above.
+        """
+        names = [name for name in self.anatomy.outside if not name.startswith(without)]
+        self._fill(model, model, "", names, torch.float32)
+        fill_computed(model, model, but=f"{self.anatomy.blocks}.")
+        model.requires_grad_(False)
+
+    def _fill(
+        self, model: Any, module: torch.nn.Module, path: str, names: list[str], dtype: torch.dtype
+    ) -> None:
+        """Tensors by their names in ``model``; ``path`` is what they have before ``module``'s."""
+        wanted = module.state_dict()
+        parameters = {f"{path}{name}" for name, _ in module.named_parameters()}
+        for name in names:
+            if name in parameters and not self.has(name):
+                raise CheckpointError(f"{self.path} lacks the tensor {name}.")
+        names = [name for name in names if self.has(name)]
+        whole = [name for name in names if _is_kept_whole(model, name, dtype)]
+        tensors = self.read(whole, torch.float32)
+        tensors |= self.read([name for name in names if name not in tensors], dtype)
+        for name, tensor in tensors.items():
+            empty = wanted[name.removeprefix(path)]
+            self.check_shape(name, tuple(tensor.shape), tuple(empty.shape))
+            if tensor.is_floating_point() != empty.is_floating_point():
+                raise CheckpointError(f"{self.path}: {name} is stored as {tensor.dtype}.")
+        module.load_state_dict(
+            {name.removeprefix(path): tensor for name, tensor in tensors.items()},
+            assign=True,
+            strict=False,
+        )
 
     def check_shape(self, name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
         """Raises: CheckpointError when a tensor has another shape than the configuration says."""
@@ -162,3 +197,11 @@ class Checkpoint:
                 f"{self.name} has {self.num_blocks} blocks (0:{self.num_blocks}); "
                 f"it cannot serve {span}."
             )
+
+
+def _is_kept_whole(model: Any, name: str, dtype: torch.dtype) -> bool:
+    """Whether transformers keeps a tensor in float32 whatever is asked for."""
+    keys = set(model._keep_in_fp32_modules_strict or ())
+    if dtype == torch.float16:
+        keys |= set(model._keep_in_fp32_modules or ())
+    return any(f".{key}" in f".{name}" for key in keys)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, PreTrainedConfig
 
+from farmesh.checkpoint.anatomy import Anatomy
 from farmesh.checkpoint.families import Family, family_of
+from farmesh.checkpoint.naming import Recipe, recipes
+from farmesh.checkpoint.packed import Packing, packing_of
 from farmesh.errors import CheckpointError
 from farmesh.hub.files import CONFIG, Source
 from farmesh.hub.gguf_names import models_among
@@ -32,45 +37,56 @@ def open_safetensors(source: Source) -> SafetensorsStore:
     path = source.folder / CONFIG
     try:
         # Before transformers, which has no word for what works here on types it does not know.
-        family = family_of(json.loads(path.read_text()))
+        described = json.loads(path.read_text("utf-8"))
+        family = family_of(described)
+        packing = packing_of(described)
         config: PreTrainedConfig = AutoConfig.from_pretrained(source.folder)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
     check_safe(source.files, source.name)
-    return SafetensorsStore(source, family, config)
+    return SafetensorsStore(source, family, config, packing)
 
 
 class SafetensorsStore:
     """Tensors in one safetensors file, or in several with an index."""
 
-    def __init__(self, source: Source, family: Family, config: PreTrainedConfig) -> None:
+    def __init__(
+        self, source: Source, family: Family, config: PreTrainedConfig, packing: Packing
+    ) -> None:
         self.family = family
-        self.config = config
+        self._packing = packing
+        self.anatomy = Anatomy(config)
+        self.config = self.anatomy.config
         self._source = source
         self._folder = source.folder
 
     @property
     def names(self) -> Collection[str]:
-        return self._files.keys()
+        return self._recipes.keys()
 
     def eos_token_ids(self) -> frozenset[int]:
         """From generation_config.json or else config.json."""
         for name in ("generation_config.json", CONFIG):
             if name in self._source.files:
                 self._source.fetch([name])
-                ids = json.loads((self._folder / name).read_text("utf-8")).get("eos_token_id")
+                told = json.loads((self._folder / name).read_text("utf-8"))
+                ids = told.get("eos_token_id", told.get("text_config", {}).get("eos_token_id"))
                 if ids is not None:
                     return frozenset(ids if isinstance(ids, list) else [ids])
         return frozenset()
 
     @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        return recipes(self.anatomy.whole, self._packing.names(self._files))
+
+    def _stored(self, recipe: Recipe) -> Iterator[str]:
+        """The tensors in the files that a recipe takes."""
+        return (part for name in recipe.stored for part in self._packing.parts(name))
+
+    @cached_property
     def _files(self) -> dict[str, str]:
-        """The file of every tensor, by the tensor's name in the whole model."""
-        files = self._find_files()
-        root = f"{self.family.blocks.split('.')[0]}."
-        self._rootless = not any(name.startswith(root) for name in files)
-        # Some checkpoints were saved from the model's trunk alone.
-        return {root + name: file for name, file in files.items()} if self._rootless else files
+        """The file of every stored tensor."""
+        return self._find_files()
 
     def _find_files(self) -> dict[str, str]:
         if _INDEX in self._source.files:
@@ -102,8 +118,13 @@ class SafetensorsStore:
         if _INDEX not in self._source.files:  # no index: which tensors are where, the files say
             self._source.fetch(weight_files(self._source.files), progress)
         beginnings = tuple(prefixes)
-        files = [file for name, file in self._files.items() if name.startswith(beginnings)]
-        self._source.fetch(files, progress)
+        wanted = (
+            stored
+            for name, recipe in self._recipes.items()
+            if name.startswith(beginnings)
+            for stored in self._stored(recipe)
+        )
+        self._source.fetch({self._files[stored] for stored in wanted}, progress)
 
     def grouped(self, _: str) -> Grouped | None:
         return None  # these files hold floating point
@@ -111,27 +132,46 @@ class SafetensorsStore:
     def stored_bytes(self, _: str) -> int | None:
         return None
 
-    def _stored_name(self, name: str) -> str:
-        return name.partition(".")[2] if self._rootless else name
-
     def read(self, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-        by_file: dict[str, list[str]] = {}
-        for name in names:
-            if name not in self._files:
+        wanted = list(names)
+        for name in wanted:
+            if name not in self._recipes:
                 raise CheckpointError(f"{self._folder} lacks the tensor {name}.")
-            by_file.setdefault(self._files[name], []).append(name)
-        self._source.fetch(by_file)
+        needed = list({id(r): r for r in map(self._recipes.__getitem__, wanted)}.values())
+        self._source.fetch(
+            {self._files[part] for recipe in needed for part in self._stored(recipe)}
+        )
         tensors: dict[str, torch.Tensor] = {}
-        for file, wanted in by_file.items():
-            path = self._folder / file
-            try:
-                with safe_open(path, framework="pt") as shard:
-                    for name in wanted:
-                        tensor = shard.get_tensor(self._stored_name(name))
-                        tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-            except (SafetensorError, OSError) as error:
-                raise CheckpointError(f"{path} cannot be read: {error}") from error
+        with contextlib.ExitStack() as files:
+            opened = _Files(self._folder, self._files, files)
+            for recipe in needed:
+                made = recipe.make(
+                    lambda name: self._packing.read(name, opened.read, dtype), self.anatomy.whole
+                )
+                tensors |= {name: tensor for name, tensor in made.items() if name in wanted}
         return tensors
+
+
+class _Files:
+    """Safetensors files, opened when the first tensor of each is read."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str], scope: contextlib.ExitStack) -> None:
+        self._folder = folder
+        self._files = files
+        self._scope = scope
+        self._open: dict[str, Any] = {}
+
+    def read(self, name: str) -> torch.Tensor:
+        """Raises: CheckpointError."""
+        file = self._files[name]
+        path = self._folder / file
+        try:
+            if file not in self._open:
+                self._open[file] = self._scope.enter_context(safe_open(path, framework="pt"))
+            tensor: torch.Tensor = self._open[file].get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
+        return tensor
 
 
 def weight_files(files: Iterable[str]) -> list[str]:

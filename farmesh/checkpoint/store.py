@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedConfig
 
+from farmesh.checkpoint.anatomy import Anatomy
 from farmesh.checkpoint.families import Family
 from farmesh.hub.progress import Progress
 from farmesh.kernels.groups import Grouped
@@ -17,7 +18,8 @@ class TensorStore(Protocol):
     """A model's configuration, and its tensors by the names that transformers has for them."""
 
     family: Family
-    config: PreTrainedConfig
+    config: PreTrainedConfig  # of the text model
+    anatomy: Anatomy
 
     @property
     def names(self) -> Collection[str]:

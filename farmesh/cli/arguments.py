@@ -16,7 +16,7 @@ from farmesh.config import BootstrapConfig, ClientConfig, NodeConfig, Relay
 from farmesh.core import Span
 from farmesh.params import KNOB, SamplingParams
 
-COMMANDS = ("bootstrap", "serve", "status", "generate")
+COMMANDS = ("bootstrap", "serve", "status", "generate", "families")
 
 _EXAMPLE_ADDRESS = "/ip4/127.0.0.1/tcp/31337/p2p/Qm…"
 _NODE = NodeConfig(checkpoint="")  # its values are what the flags default to
@@ -53,7 +53,7 @@ def command_line() -> argparse.ArgumentParser:
         ),
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_bootstrap, _add_serve, _add_status, _add_generate):
+    for add in (_add_bootstrap, _add_serve, _add_status, _add_generate, _add_families):
         add(commands)
     return parser
 
@@ -299,6 +299,20 @@ def _add_generate(commands: Any) -> None:
         metavar="TEXT",
         help="end the reply before any of these",
     )
+    _add_process(parser, stdin=False)
+
+
+def _add_families(commands: Any) -> None:
+    parser = commands.add_parser(
+        "families",
+        help="list the model types that can be served",
+        description=(
+            "List the model types (model_type in a checkpoint's config.json) that can be served, "
+            "and those that cannot, with the reason. A type is in the list when its trial gave "
+            "the tokens and logits of transformers."
+        ),
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON for other programs")
     _add_process(parser, stdin=False)
 
 

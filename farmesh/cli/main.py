@@ -1,4 +1,4 @@
-"""The engine on the command line: ``python -m farmesh bootstrap | serve | status | generate``.
+"""The engine on the command line: ``python -m farmesh bootstrap | serve | status | …``.
 
 Exit codes: 0 done, also after SIGTERM; 1 ``status`` found blocks that nobody serves, or a peer lost
 its p2p daemon; 2 one sentence on stderr says what is wrong; 130 ended by Ctrl-C.
@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from farmesh.cli import bootstrap, generate, process, serve, status
+from farmesh.cli import bootstrap, families, generate, process, serve, status
 from farmesh.cli.arguments import command_line
 from farmesh.lean import hollow
 
@@ -23,6 +23,7 @@ _START: dict[str, Callable[..., process.Running]] = {
     "serve": serve.start,
     "status": status.start,
     "generate": generate.start,
+    "families": families.start,
 }
 
 

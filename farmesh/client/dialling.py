@@ -13,7 +13,7 @@ from farmesh.client.link import HopLink
 from farmesh.client.lookout import Lookout
 from farmesh.config import ClientConfig
 from farmesh.core import Hop, PeerId, Route
-from farmesh.errors import HopLost, RemoteError, StreamBroken, TransportError
+from farmesh.errors import HopLost, HopSilent, RemoteError, StreamBroken, TransportError
 from farmesh.wire.failures import length_limit
 from farmesh.wire.messages import Step
 from farmesh.wire.metadata import StepMetadata
@@ -94,6 +94,26 @@ class Dialler:
                 link.abort()
             raise
         return links
+
+    async def go_back(self, link: HopLink, epoch: int, step_id: str) -> None:
+        """Have a node with states go back to its last snapshot within ``link.position`` tokens.
+
+        Raises: HopLost.
+        """
+        metadata = StepMetadata(
+            session_id=link.session_id,
+            step_id=step_id,
+            start_from_position=link.position,
+            epoch=epoch if link.has("epoch") else None,
+        )
+        try:
+            async with asyncio.timeout(self.config.connect_timeout):
+                reply = link.expect(step_id)
+                await link.send(Step(torch.empty(1, 0, self.hidden_size), metadata))
+                answer = await reply
+        except TimeoutError as error:
+            raise HopSilent(link.hop, "it did not answer in time") from error
+        link.position = link.reach = min(link.position, answer.position or 0)
 
     async def can_rewind(self, hop: Hop) -> bool:
         """Whether a node honours ``start_from_position``.

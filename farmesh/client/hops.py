@@ -125,7 +125,8 @@ class Hops:
         metadata = StepMetadata(
             session_id=link.session_id,
             step_id=next(self._step_ids),
-            start_from_position=link.position,
+            # A node with states would go back to a snapshot, and nobody would hear to which.
+            start_from_position=None if link.has("snapshots") else link.position,
             epoch=self._epoch,
         )
         return Step(torch.empty(1, 0, self._dialler.hidden_size), metadata)
@@ -136,10 +137,21 @@ class Hops:
         await asyncio.gather(*(link.close() for link in links))
 
     async def make_rewindable(self, upto: int) -> None:
-        """Open a new session on hops that would have to be rewound and cannot (Petals 2.2).
+        """Prepare hops that would have to be rewound, and cannot be at every token.
+
+        Those with states go back to a snapshot, and are brought forward from there. On those that
+        cannot go back at all (Petals 2.2) a new session is opened.
 
         Raises: HopLost.
         """
+        while held := {
+            link: start
+            for link, start in self._rewound_links(upto).items()
+            if link.has("snapshots")
+        }:  # again, since a hop must also compute what one behind it lacks
+            for link, start in held.items():
+                link.position = min(link.position, start)
+                await self._dialler.go_back(link, self._epoch, next(self._step_ids))
         if self._reorders:  # this engine's nodes: at every token
             return
         while stuck := [
@@ -153,11 +165,12 @@ class Hops:
                 await link.close()
                 await self._dialler.open(fresh)
 
-    def _rewound_links(self, upto: int) -> list[HopLink]:
-        """Hops that may hold more than what the next step's start leaves them."""
+    def _rewound_links(self, upto: int) -> dict[HopLink, int]:
+        """Hops that may hold more than what the next step leaves them, and how much that is."""
         chunks = plan_chunks(self._positions(upto), upto, self._chunk_size)
         starts = first_starts(chunks, len(self.links))
-        return [link for link, start in zip(self.links, starts, strict=True) if link.reach > start]
+        pairs = zip(self.links, starts, strict=True)
+        return {link: start for link, start in pairs if link.reach > start}
 
     # --- forward --------------------------------------------------------------------------------
 

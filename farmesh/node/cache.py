@@ -10,13 +10,31 @@ free pages behind it; only when a neighbour is in the way does it move, once per
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from farmesh.core import Span
 
 PAGE_TOKENS = 16  # internal waste is at most this per batch row
+KEPT = 8  # snapshots of the states of one row of a session, at most
+_LEAST = 1024  # bytes that a token counts as, where no block keeps keys
+
+
+@dataclass(frozen=True, slots=True)
+class KVShape:
+    """What a block keeps of one token: keys and values of so many heads; or a state of all."""
+
+    heads: int
+    head_dim: int
+    value_dim: int  # 0: the values are part of the keys
+    state: int = 0  # bytes, however many the tokens
+
+    @property
+    def elements(self) -> int:
+        return self.heads * (self.head_dim + self.value_dim)
 
 
 @dataclass(eq=False, slots=True)
@@ -61,10 +79,21 @@ class PageAllocator:
     total: int
     extents: list[Extent] = field(default_factory=list)
     used: int = 0
+    lent: int = 0  # for what lies elsewhere, and takes the memory of so many
 
     @property
     def free(self) -> int:
-        return self.total - self.used
+        return self.total - self.used - self.lent
+
+    def lend(self, pages: int) -> None:
+        """Count pages as taken; a negative number gives them back.
+
+        Raises:
+            OutOfPages: fewer are free.
+        """
+        if pages > self.free:
+            raise OutOfPages
+        self.lent += pages
 
     def grow(self, extent: Extent, tokens: int) -> list[Move]:
         """Make ``extent`` hold at least ``tokens``; returns the copies this takes.
@@ -161,7 +190,7 @@ class PageAllocator:
 
 
 class KVCache:
-    """Keys and values of a node's blocks: ``[kv_heads, slots, head_dim]`` each, per block.
+    """Keys and values of a node's blocks: ``[kv_heads, slots, dim]`` each, as each block has them.
 
     On CPUs the pool is address space only until tokens are written to it.
     """
@@ -171,17 +200,21 @@ class KVCache:
         span: Span,
         *,
         tokens: int,
-        kv_heads: int,
-        head_dim: int,
+        shapes: Sequence[KVShape],
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         pages = -(-tokens // PAGE_TOKENS)
         self.span = span
         self.allocator = PageAllocator(pages)
-        shape = (kv_heads, pages * PAGE_TOKENS, head_dim)
-        self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in span]
-        self._values = [torch.empty(shape, dtype=dtype, device=device) for _ in span]
+        slots = pages * PAGE_TOKENS
+        make = partial(torch.empty, dtype=dtype, device=device)
+        self._keys = [make((shape.heads, slots, shape.head_dim)) for shape in shapes]
+        self._values = [make((shape.heads, slots, shape.value_dim)) for shape in shapes]
+        kept = sum(shape.elements for shape in shapes) * dtype.itemsize  # of a token
+        state = sum(shape.state for shape in shapes)
+        # What a row's states take, its snapshots included, as if they were tokens.
+        self.state_pages = -(-state * (1 + KEPT) // (max(kept, _LEAST) * PAGE_TOKENS))
 
     def __repr__(self) -> str:
         pages = self.allocator

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from farmesh.checkpoint.anatomy import fill_computed
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.core import Span
 from farmesh.kernels.compiling import CBlock, CShape, kernels
 from farmesh.kernels.groups import Grouped, can_be_grouped, grouped
 from farmesh.kernels.matrix import PackedMatrix, Workspace
 from farmesh.node.attention import PackedBatch
-from farmesh.node.cache import KVCache
+from farmesh.node.cache import KVCache, KVShape
 from farmesh.node.rotary import RotaryPositions
 
 # Norm, attention over grouped heads with rotary positions, norm, SwiGLU, and nothing else.
@@ -33,8 +35,8 @@ Angles = npt.NDArray[np.float32]
 
 def is_fast(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether these blocks can run here."""
-    config, shape = checkpoint.config, checkpoint.family.kv_shape(checkpoint.config)
-    if checkpoint.family.convert is not None or config.model_type not in MODEL_TYPES:
+    config, shape = checkpoint.config, _kv_shape(checkpoint.config)
+    if config.model_type not in MODEL_TYPES:
         return False
     if device.type != "cpu" or dtype != torch.float32:
         return False
@@ -47,8 +49,8 @@ def is_fast(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) ->
 
 def block_matrices(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
     """The matrices of the first block: names in the checkpoint, and shapes ``[outs, ins]``."""
-    prefix = f"{checkpoint.family.blocks}.0"
-    layer = checkpoint.family.skeleton(checkpoint.config).get_submodule(prefix)
+    prefix = f"{checkpoint.anatomy.blocks}.0"
+    layer = checkpoint.anatomy.whole.get_submodule(prefix)
     return {
         f"{prefix}.{name}": (weight.shape[0], weight.shape[1])
         for name, weight in layer.named_parameters()
@@ -56,10 +58,17 @@ def block_matrices(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
     }
 
 
+def _kv_shape(config: Any) -> KVShape:
+    heads = int(config.num_attention_heads)
+    head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return KVShape(int(getattr(config, "num_key_value_heads", None) or heads), head_dim, head_dim)
+
+
 class FastStack:
     """The blocks of one span in packed weights; used as :class:`BlockStack` is."""
 
     adapters: tuple[str, ...] = ()
+    keeps_states = False
 
     def __init__(self, checkpoint: Checkpoint, span: Span, *, bits: int) -> None:
         """
@@ -75,9 +84,10 @@ class FastStack:
         self._library = library
         self._bits = bits
         self._checkpoint = checkpoint
-        self._kv_shape = checkpoint.family.kv_shape(checkpoint.config)
-        skeleton = checkpoint.family.skeleton(checkpoint.config)
-        rotary = checkpoint.family.rotary_embedding(skeleton, checkpoint.config)
+        self._kv_shape = _kv_shape(checkpoint.config)
+        skeleton = checkpoint.anatomy.skeleton()
+        rotary = skeleton.get_submodule(f"{checkpoint.anatomy.trunk}.rotary_emb")
+        fill_computed(skeleton, rotary)
         self._angles = _Angles(RotaryPositions(rotary, self.device), self._kv_shape.head_dim)
         self._blocks = [_Block(skeleton, checkpoint, block) for block in span]
         self._described = (CBlock * len(span))()
@@ -92,7 +102,7 @@ class FastStack:
     @property
     def prefixes(self) -> list[str]:
         """Beginnings of the names of the tensors that this stack needs."""
-        return [f"{self._checkpoint.family.blocks}.{block}." for block in self.span]
+        return [f"{self._checkpoint.anatomy.blocks}.{block}." for block in self.span]
 
     def _make_shape(self) -> CShape:
         config, kv = self._checkpoint.config, self._kv_shape
@@ -120,8 +130,7 @@ class FastStack:
         return KVCache(
             self.span,
             tokens=tokens,
-            kv_heads=self._kv_shape.heads,
-            head_dim=self._kv_shape.head_dim,
+            shapes=[self._kv_shape] * len(self.span),
             dtype=self.dtype,
             device=self.device,
         )
@@ -132,6 +141,8 @@ class FastStack:
 
         Shapes: ``[1, tokens, hidden]`` in and out, float32.
         """
+        if packed.cache is None:
+            raise RuntimeError("a forward needs a cache")
         self._bind(packed.cache)
         rows = hidden_states[0].to(self.dtype, copy=True).contiguous()
         bases, positions = _places(packed)
@@ -210,7 +221,7 @@ class _Block:
 
     def __init__(self, skeleton: torch.nn.Module, checkpoint: Checkpoint, block: int) -> None:
         self._checkpoint = checkpoint
-        self._prefix = f"{checkpoint.family.blocks}.{block}."
+        self._prefix = f"{checkpoint.anatomy.blocks}.{block}."
         self._layer = skeleton.get_submodule(self._prefix.removesuffix("."))
         self._matrices: dict[str, PackedMatrix] = {}
         self._vectors: dict[str, torch.Tensor] = {}
@@ -256,10 +267,7 @@ class _Block:
 
     def _sizes(self, parts: Sequence[str]) -> list[int]:
         """Outputs of each."""
-        config, kv = (
-            self._checkpoint.config,
-            self._checkpoint.family.kv_shape(self._checkpoint.config),
-        )
+        config, kv = self._checkpoint.config, _kv_shape(self._checkpoint.config)
         sizes = {
             "query": config.num_attention_heads * kv.head_dim,
             "key": kv.heads * kv.head_dim,

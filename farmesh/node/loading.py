@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 
@@ -13,8 +14,10 @@ from farmesh.checkpoint.device import resolve_device, resolve_dtype
 from farmesh.config import NodeConfig
 from farmesh.core import Span
 from farmesh.hub.progress import Progress
+from farmesh.node.blocks import cache_shapes
 from farmesh.node.lora import open_adapters
 from farmesh.node.machine import Machine
+from farmesh.node.recurrent import has_states
 from farmesh.node.speed import Speed
 from farmesh.node.stacks import Stack, choose_weights, weight_bytes
 from farmesh.planning.placement import blocks_that_fit
@@ -49,14 +52,20 @@ class Loader:
     def __repr__(self) -> str:
         return f"<Loader {self.checkpoint!r} {self.dtype} on {self._device}>"
 
+    @cached_property
+    def keeps_states(self) -> bool:
+        """Whether any block of the model keeps a state instead of keys."""
+        anatomy = self.checkpoint.anatomy
+        return has_states(anatomy.whole.get_submodule(anatomy.blocks))
+
     def blocks_that_fit(self) -> int:
         """How many blocks the memory that is free now has room for, their caches included."""
         available = _available_memory(self._device)
         return blocks_that_fit(available, self._bytes_per_block(), self.checkpoint.num_blocks)
 
     def _bytes_per_block(self) -> int:
-        kv = self.checkpoint.family.kv_shape(self.checkpoint.config)
-        cache = 2 * self._config.cache_tokens * kv.heads * kv.head_dim * self.dtype.itemsize
+        kept = max(shape.elements for shape in cache_shapes(self.checkpoint))
+        cache = self._config.cache_tokens * kept * self.dtype.itemsize
         weights = weight_bytes(self.checkpoint, self.weights, self.dtype)
         return cache + weights + sum(adapter.bytes_per_block for adapter in self.adapters)
 

@@ -147,7 +147,7 @@ def _open(checkpoint: Checkpoint, name: str, cache_dir: Path | None) -> LoraAdap
     check_safe(source.files, name)
     source.fetch([_CONFIG, _WEIGHTS])
     config = _read_config(peft, source)
-    root = checkpoint.family.blocks
+    root = checkpoint.anatomy.blocks
     blocks: dict[str, list[_Change]] = {}
     for path, layer in _changed_layers(peft, checkpoint, config, name):
         number = path.removeprefix(f"{root}.").partition(".")[0]
@@ -197,7 +197,7 @@ def _changed_layers(
 
     Raises: CheckpointError when there are none, or when they are changed in an unusual way.
     """
-    skeleton = checkpoint.family.skeleton(checkpoint.config)
+    skeleton = checkpoint.anatomy.skeleton()
     config.inference_mode = True
     try:
         with warnings.catch_warnings():  # about weights without memory

@@ -22,7 +22,7 @@ from farmesh.node.loading import Loader
 from farmesh.node.machine import Machine
 from farmesh.node.service import VERSION, NodeService
 from farmesh.node.switch import Switch
-from farmesh.wire.messages import EXTENSIONS
+from farmesh.wire.messages import EXTENSIONS, SNAPSHOTS
 
 logger = logging.getLogger(__name__)
 
@@ -209,5 +209,5 @@ class FarNode:
             quant_type=self._loader.weights.kind,
             adapters=tuple(adapter.name for adapter in self._loader.adapters),
             using_relay=False,
-            extensions=EXTENSIONS,
+            extensions=EXTENSIONS | ({SNAPSHOTS} if self._loader.keeps_states else set()),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 
@@ -55,7 +56,10 @@ def _segments(group: list[Slice]) -> list[Segment]:
     segments, row = [], 0
     for item in group:
         session, position = item.work.session, item.work.position + item.work.done
-        for extent in session.rows:
-            segments.append(Segment(row, item.tokens, extent.base, position, session.adapter))
+        for extent, states in zip_longest(session.rows, session.states):
+            version = states.version if states else 0
+            segments.append(
+                Segment(row, item.tokens, extent.base, position, session.adapter, states, version)
+            )
             row += item.tokens
     return segments

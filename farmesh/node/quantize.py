@@ -6,14 +6,17 @@ Only the linear layers of blocks are quantised, as upstream does it: ``int8`` is
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
+from functools import lru_cache
 from typing import Any
 
 import torch
 
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.errors import ConfigError, UnsupportedModel
+from farmesh.node.experts import split_experts
 
 # It recommends optional kernels whenever it is imported, by peft too.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -31,13 +34,18 @@ def check_quantization(kind: str, checkpoint: Checkpoint) -> None:
     """
     _bitsandbytes()
     linear, other = _sizes(checkpoint)
-    odd = [layer for layer in _linears(checkpoint) if layer.in_features % _GROUP]
+    odd = [
+        layer
+        for block in _blocks(checkpoint)
+        for layer in _linears(block)
+        if layer.in_features % _GROUP
+    ]
     if kind == "nf4" and odd:
         raise UnsupportedModel(
             f"{checkpoint.name} cannot be kept in nf4: a layer with {odd[0].in_features} inputs "
             f"cannot be cut into groups of {_GROUP} weights; use int8, or leave --quantize out."
         )
-    if other > linear:
+    if other > linear:  # experts of a kind that is not cut apart
         raise UnsupportedModel(
             f"{checkpoint.name} cannot be quantised here: most of its weights are not in linear "
             f"layers ({checkpoint.config.model_type}); leave --quantize out."
@@ -45,7 +53,7 @@ def check_quantization(kind: str, checkpoint: Checkpoint) -> None:
 
 
 def block_bytes(checkpoint: Checkpoint, kind: str, dtype: torch.dtype) -> int:
-    """Memory for the weights of one block."""
+    """Memory for the weights of the largest block."""
     linear, other = _sizes(checkpoint)
     return int(linear * _BYTES.get(kind, dtype.itemsize) + other * dtype.itemsize)
 
@@ -85,19 +93,24 @@ def _quantized(linear: Any, kind: str, dtype: torch.dtype, device: torch.device)
 
 
 def _sizes(checkpoint: Checkpoint) -> tuple[int, int]:
-    """Weights of one block inside linear layers, and all others."""
-    linear = sum(layer.weight.numel() for layer in _linears(checkpoint))
-    return linear, sum(weight.numel() for weight in _block(checkpoint).parameters()) - linear
+    """Of the largest block the weights inside linear layers, and all others."""
+    sizes = []
+    for block in _blocks(checkpoint):
+        linear = sum(layer.weight.numel() for layer in _linears(block))
+        sizes.append((linear, sum(weight.numel() for weight in block.parameters()) - linear))
+    return max(sizes, key=sum)
 
 
-def _linears(checkpoint: Checkpoint) -> list[torch.nn.Linear]:
-    """The linear layers of one block, without memory."""
-    return [part for part in _block(checkpoint).modules() if isinstance(part, torch.nn.Linear)]
+def _linears(block: torch.nn.Module) -> list[torch.nn.Linear]:
+    return [part for part in block.modules() if isinstance(part, torch.nn.Linear)]
 
 
-def _block(checkpoint: Checkpoint) -> torch.nn.Module:
-    skeleton = checkpoint.family.skeleton(checkpoint.config)
-    return skeleton.get_submodule(f"{checkpoint.family.blocks}.0")
+@lru_cache(maxsize=1)
+def _blocks(checkpoint: Checkpoint) -> list[torch.nn.Module]:
+    """All blocks without memory, as a node keeps them."""
+    blocks = copy.deepcopy(checkpoint.anatomy.whole.get_submodule(checkpoint.anatomy.blocks))
+    split_experts(blocks)
+    return list(blocks)
 
 
 def _bitsandbytes() -> Any:

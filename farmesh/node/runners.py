@@ -1,8 +1,9 @@
-"""How a family's decoder layers are run on packed tokens.
+"""How a family's decoder layers are called on packed tokens.
 
-``interface`` families hand the packed batch through transformers' attention interface. Falcon and
-BLOOM do not use that interface: their attention modules are given a packed forward here; all
-weights, and everything else in their layers, stay transformers' own.
+Nearly all hand the packed batch through transformers' attention interface, and are called as their
+model's own trunk calls them. Falcon and BLOOM do not use that interface: their attention modules
+are given a packed forward here; all weights, and everything else in their layers, stay
+transformers' own.
 """
 
 from __future__ import annotations
@@ -15,25 +16,30 @@ from transformers.models.bloom.modeling_bloom import build_alibi_tensor as bloom
 from transformers.models.falcon.modeling_falcon import FalconAttention
 from transformers.models.falcon.modeling_falcon import build_alibi_tensor as falcon_alibi
 
-from farmesh.node.attention import ATTENTION_NAME, PackedBatch, packed_attention
+from farmesh.node.attention import ATTENTION_NAME, BlockBatch, PackedBatch, packed_attention
+from farmesh.node.calls import Call, TrunkCalls, chooses_by_length, joined
+
+
+class Calls(Protocol):
+    """What the blocks of one model are called with."""
+
+    def of(self, hidden_states: torch.Tensor, packed: PackedBatch) -> list[Call]:
+        """For each block of the model."""
 
 
 class BlockRunner(Protocol):
-    """Runs single layers of one family."""
+    """Knows how the layers of a family are called."""
 
     attention: str  # what transformers is told to build the layers with
 
     def prepare(self, layer: torch.nn.Module) -> None:
         """Once per layer, before its weights are loaded; parameter names must stay."""
 
-    def run(
-        self,
-        layer: torch.nn.Module,
-        hidden_states: torch.Tensor,
-        position_embeddings: Any,
-        packed: PackedBatch,
-    ) -> torch.Tensor:
-        """``[1, tokens, hidden]`` in and out."""
+    def calls(self, trunk: Any, blocks: str, hidden_size: int, device: torch.device) -> Calls:
+        """For a trunk whose buffers have been computed; its blocks are taken out of it.
+
+        Raises: UnsupportedModel.
+        """
 
 
 class InterfaceRunner:
@@ -44,23 +50,8 @@ class InterfaceRunner:
     def prepare(self, layer: torch.nn.Module) -> None:
         return None
 
-    def run(
-        self,
-        layer: torch.nn.Module,
-        hidden_states: torch.Tensor,
-        position_embeddings: Any,
-        packed: PackedBatch,
-    ) -> torch.Tensor:
-        output: torch.Tensor = layer(
-            hidden_states,
-            attention_mask=None,
-            position_ids=packed.position_ids,
-            past_key_values=None,
-            use_cache=False,
-            position_embeddings=position_embeddings,
-            packed=packed,
-        )
-        return output
+    def calls(self, trunk: Any, blocks: str, hidden_size: int, device: torch.device) -> Calls:
+        return TrunkCalls(trunk, blocks, hidden_size, device)
 
 
 class _PackedFalconAttention(FalconAttention):
@@ -69,7 +60,7 @@ class _PackedFalconAttention(FalconAttention):
     def forward(
         self,
         hidden_states: torch.Tensor,
-        alibi: PackedBatch,
+        alibi: BlockBatch,
         position_embeddings: Any = None,
         **_: Any,
     ) -> tuple[torch.Tensor, None]:
@@ -85,7 +76,7 @@ class _PackedFalconAttention(FalconAttention):
             cos, sin = (part[:, None] for part in position_embeddings)
             query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
         output, _none = packed_attention(
-            self, query, key, value, None, packed=alibi, scaling=self.inv_norm_factor, bias=bias
+            self, query, key, value, alibi, scaling=self.inv_norm_factor, bias=bias
         )
         return self.dense(output.flatten(2)), None
 
@@ -115,7 +106,7 @@ class _PackedBloomAttention(BloomAttention):
         self,
         hidden_states: torch.Tensor,
         residual: torch.Tensor,
-        alibi: PackedBatch,
+        alibi: BlockBatch,
         **_: Any,
     ) -> tuple[torch.Tensor, None]:
         query, key, value = self._reshape(self.query_key_value(hidden_states))
@@ -125,7 +116,7 @@ class _PackedBloomAttention(BloomAttention):
             return bloom_alibi(mask, self.num_heads, query.dtype)
 
         output, _none = packed_attention(
-            self, query, key, value, None, packed=alibi, scaling=self.inv_norm_factor, bias=bias
+            self, query, key, value, alibi, scaling=self.inv_norm_factor, bias=bias
         )
         return self.dense(output.flatten(2)) + residual, None
 
@@ -142,20 +133,31 @@ class _AlibiRunner:
         # The same module with another forward: its parameters and their names stay.
         layer.self_attention.__class__ = self._attention
 
-    def run(
-        self,
-        layer: torch.nn.Module,
-        hidden_states: torch.Tensor,
-        position_embeddings: Any,
-        packed: PackedBatch,
-    ) -> torch.Tensor:
-        output: torch.Tensor = layer(
-            hidden_states,
-            alibi=packed,
-            attention_mask=None,
-            position_embeddings=position_embeddings,
-        )[0]
-        return output
+    def calls(self, trunk: Any, blocks: str, hidden_size: int, device: torch.device) -> Calls:
+        return _AlibiCalls(getattr(trunk, "rotary_emb", None), len(getattr(trunk, blocks)))
+
+
+class _AlibiCalls:
+    """Layers that take nothing but the batch, and position embeddings where there are any."""
+
+    def __init__(self, rotary: Any, blocks: int) -> None:
+        self._rotary = rotary
+        self._blocks = blocks
+        self._by_session = rotary is not None and chooses_by_length(rotary)
+
+    def of(self, hidden_states: torch.Tensor, packed: PackedBatch) -> list[Call]:
+        parts = [part.rows for part in packed.segments] if self._by_session else [slice(None)]
+        heard = [self._call(hidden_states, packed, rows) for rows in parts]
+        call = joined(heard, packed.sizes) if len(heard) > 1 else heard[0]
+        return [call] * self._blocks
+
+    def _call(self, hidden_states: torch.Tensor, packed: PackedBatch, rows: slice) -> Call:
+        named: dict[str, Any] = {"alibi": BlockBatch(packed), "attention_mask": None}
+        if self._rotary is not None:
+            named["position_embeddings"] = self._rotary(
+                hidden_states, position_ids=packed.position_ids[:, rows]
+            )
+        return Call([], named)
 
 
 def _rotate(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,7 @@ class _Seat:
 
     @property
     def pages(self) -> int:
-        return sum(row.pages for row in self.session.rows)
+        return sum(row.pages for row in self.session.rows) + self.session.state_pages
 
     def holding(self, activity: Activity) -> Holding:
         session = self.session
@@ -148,6 +148,8 @@ class Scheduler:
     def _release(self, session: NodeSession) -> None:
         for row in session.rows:
             self._cache.allocator.release(row)
+        self._cache.allocator.lend(-session.state_pages)
+        session.state_pages = 0
         self._wakeup.set()
 
     # --- work ---------------------------------------------------------------------------------
@@ -176,6 +178,7 @@ class Scheduler:
             session.position,
             self._clock() + alloc_timeout,
             asyncio.get_running_loop().create_future(),
+            session.version,
         )
         self._works.append(work)
         self._wakeup.set()
@@ -246,7 +249,10 @@ class Scheduler:
         """Note what a slice computed, ``[batch, tokens, hidden]``; the last one ends its work."""
         work = item.work
         if work.result.done() or work.cancelled:
-            return  # its session may have been rewound meanwhile
+            session = work.session  # it may have been rewound meanwhile
+            if session.states and session.version == work.version:  # they went on all the same
+                session.advance(work.position + work.done + item.tokens)
+            return
         work.outputs.append(output)
         work.done += item.tokens
         work.session.advance(work.position + work.done)
@@ -323,6 +329,9 @@ class Scheduler:
             self._make_room(item.work, own_peer=True)
         while True:
             try:
+                missing = len(session.states) * self._cache.state_pages - session.state_pages
+                self._cache.allocator.lend(missing)
+                session.state_pages += missing
                 for row in session.rows:
                     moves += self._cache.allocator.grow(row, session.position + item.tokens)
                 return

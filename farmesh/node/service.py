@@ -61,7 +61,7 @@ class NodeService:
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
         self.scheduler = Scheduler(stack, cache, config, threads, machine)
-        self.sessions = Sessions(config, self.scheduler, machine.clock)
+        self.sessions = Sessions(config, self.scheduler, machine.clock, states=stack.keeps_states)
         self._pusher = Pusher(transport, prefix, config.push_timeout)
         self._steps = StepRunner(
             config,

@@ -14,6 +14,7 @@ from farmesh.core import PeerId, Span
 from farmesh.errors import ProtocolError, RemoteError
 from farmesh.node.cache import Extent
 from farmesh.node.quota import Account
+from farmesh.node.states import RowStates
 from farmesh.wire.messages import Step
 
 _REMEMBERED_STEPS = 256  # step ids kept to recognise duplicates
@@ -47,6 +48,7 @@ class NodeSession:
         max_length: int,
         adapter: str | None = None,
         account: Account | None = None,
+        states: bool = False,
         superseded: Callable[[NodeSession], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -55,6 +57,7 @@ class NodeSession:
             key: whose it is, and its id.
             max_length: in tokens.
             adapter: LoRA that its tokens run with; None: the plain model.
+            states: whether its blocks keep states: it then goes back to snapshots only.
             superseded: called when a step of a newer epoch arrives.
         """
         self.key = key
@@ -66,6 +69,8 @@ class NodeSession:
         self._superseded = superseded
         self._clock = clock
         self._rows = [Extent() for _ in range(batch)]
+        self.states = [RowStates() for _ in range(batch)] if states else []
+        self.state_pages = 0  # that they are counted as
         self._position = 0
         self._epoch = 0
         self._detached_at: float | None = None
@@ -98,6 +103,11 @@ class NodeSession:
         return self._position
 
     @property
+    def version(self) -> int:
+        """Goes up whenever its states go back."""
+        return self.states[0].version if self.states else 0
+
+    @property
     def state(self) -> SessionState:
         if self._failure is not None:
             return SessionState.EVICTED
@@ -120,6 +130,8 @@ class NodeSession:
     def evict(self, error: RemoteError) -> None:
         """Its pages are gone: whoever waits for the next step gets ``error``."""
         self._position = 0
+        for row in self.states:
+            row.rewind(0)
         self._failure = error
         self._news.set()
 
@@ -128,8 +140,13 @@ class NodeSession:
         self._position = position
 
     def rewind(self, position: int) -> None:
-        """Keep ``position`` tokens at the most."""
-        self._position = min(self._position, position)
+        """Keep ``position`` tokens at the most; where there are states, up to a snapshot."""
+        if position >= self._position:
+            return
+        for _ in range(2):  # rows have their snapshots at the same places, but for damage
+            for row in self.states:
+                position = row.rewind(position)
+        self._position = position
 
     def reorder(self, hypo_ids: torch.Tensor) -> None:
         """Beam search: row i continues row ``hypo_ids[i]``; a permutation moves no data.
@@ -140,6 +157,7 @@ class NodeSession:
         if sorted(order) != list(range(self.batch)):
             raise ProtocolError("hypo_ids must be a permutation of the session's batch rows")
         self._rows = [self._rows[index] for index in order]
+        self.states = [self.states[index] for index in order] if self.states else []
 
     # --- steps that wait ------------------------------------------------------------------------
 

@@ -22,11 +22,21 @@ class Sessions:
     """Opens, hands over and drops sessions; the scheduler knows exactly those that are in here."""
 
     def __init__(
-        self, config: NodeConfig, scheduler: Scheduler, clock: Callable[[], float]
+        self,
+        config: NodeConfig,
+        scheduler: Scheduler,
+        clock: Callable[[], float],
+        *,
+        states: bool = False,
     ) -> None:
+        """
+        Args:
+            states: whether sessions keep states here.
+        """
         self._config = config
         self._scheduler = scheduler
         self._clock = clock
+        self._states = states
         self._open: dict[Key, NodeSession] = {}
         self._owners: dict[NodeSession, asyncio.Task[Any]] = {}
         self.accounts: dict[PeerId, Account] = {}  # of the peers that have sessions
@@ -67,6 +77,7 @@ class Sessions:
             max_length=max_length,
             adapter=adapter,
             account=self._account(key[0]),
+            states=self._states,
             superseded=self._scheduler.cancel,
             clock=self._clock,
         )

@@ -10,6 +10,7 @@ import torch
 
 from farmesh.node.attention import PackedBatch, Segment
 from farmesh.node.stacks import Stack
+from farmesh.node.states import RowStates
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
 
 logger = logging.getLogger(__name__)
@@ -44,12 +45,15 @@ def measure_speed(stack: Stack, threads: int = 0) -> Speed:
     cache = stack.make_cache(256)
     before = torch.get_num_threads()
     taken: dict[tuple[int, int], float] = {}
+    draw = torch.Generator().manual_seed(0)
 
     def seconds(rows: int, count: int) -> float:
         """The least of some forwards: others' work only adds to it."""
         torch.set_num_threads(count)
-        hidden_states = torch.zeros(1, rows, stack.hidden_size)
-        packed = PackedBatch([Segment(0, rows, 0, 0)], cache, stack.device)
+        # Rows that differ: equal ones would all choose the same experts.
+        hidden_states = torch.randn(1, rows, stack.hidden_size, generator=draw)
+        segment = Segment(0, rows, 0, 0, states=RowStates())
+        packed = PackedBatch([segment], cache, stack.device)
         stack.forward(hidden_states, stack.span, packed)
         runs = []
         for _ in range(6 if rows < _LONG_STEP else 2):

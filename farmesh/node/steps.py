@@ -93,6 +93,11 @@ class StepRunner:
         start = step.metadata.start_from_position
         if start is not None and start < session.position:
             self.scheduler.rewind(session, start)
+            if session.position < start and step.tokens:
+                raise ProtocolError(
+                    f"a session with states goes back to snapshots only: to {session.position} "
+                    f"tokens, not {start}; ask first, with a step of no tokens"
+                )
         if not is_dummy(step.hypo_ids):
             session.reorder(step.hypo_ids)
         if step.tokens == 0:

@@ -37,6 +37,7 @@ class Work:
     position: int  # where the step starts
     deadline: float  # monotonic seconds; still without cache then means busy
     result: asyncio.Future[torch.Tensor]
+    version: int = 0  # of the session's states, when the step came
     done: int = 0  # tokens computed
     starved: bool = False  # it waits for cache
     outputs: list[torch.Tensor] = field(default_factory=list)

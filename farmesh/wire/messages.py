@@ -41,6 +41,10 @@ MAX_TENSORS = 8
 #   step_reply  replies name the step and the position they belong to
 #   shared      many inference streams may travel on one (rpc_shared, see network/shared.py)
 EXTENSIONS = frozenset({"resume", "epoch", "push_ack", "step_reply", "shared"})
+# And one of nodes whose blocks keep states instead of keys:
+#   snapshots   a session goes back to a snapshot only; a step without tokens asks, and its reply
+#               says to which position
+SNAPSHOTS = "snapshots"
 # The (args, kwargs) skeleton of three positional tensors that reference clients send.
 THREE_TENSORS: Any = ((b"__T0", b"__T1", b"__T2"), {})
 

@@ -45,19 +45,19 @@ class RealSwarm:
         self.swarm = swarm
         self.nodes: dict[str, Peer] = {}
 
-    def serve(self, *spans: str, cache_tokens: int = CACHE_TOKENS) -> None:
+    def serve(self, *spans: str, cache_tokens: int = CACHE_TOKENS, quantize: str = "none") -> None:
         """Start nodes and wait until they serve, in the numbers that transformers computes with."""
-        options = "--cache-tokens", str(cache_tokens), "--quantize", "none"
+        options = "--cache-tokens", str(cache_tokens), "--quantize", quantize
         for node in [self.swarm.serve(span, *options) for span in spans]:
             self.nodes[node.peer_id()] = node
 
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncIterator[FarMeshClient]:
+        options.setdefault("quantize", "none")
         config = ClientConfig(
             checkpoint=self.swarm.checkpoint,
             initial_peers=(self.swarm.address,),
             dht_prefix=PREFIX,
-            quantize="none",
             refresh_period=1.0,
             step_timeout_floor=60.0,  # tests share the machine
             **options,

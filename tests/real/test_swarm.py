@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.support.real import CONTEXT, Judge
 from tests.support.swarms import during
 
 LOGITS = 1e-4  # largest difference allowed in any logit
+ROUNDED = 0.05  # the same through the kernels, which round activations to 16 bits
 LONG = 1500  # tokens
 REPLY = 6  # tokens
 
@@ -70,6 +72,29 @@ async def test_a_node_that_is_killed_in_a_reply(swarm: RealSwarm, judge: Judge) 
     print(f"longest pause: {pause:.2f} s")
     assert len(reply.reroutes) == 1
     assert reply.tokens == judge.say(prompt, 40).tokens
+
+
+async def test_through_the_kernels(real_model: Path, judge: Judge, project: Path) -> None:
+    """Bug prevented: what the nodes do when nobody asks for float32 is another model, or chats that
+    are computed together change one another's tokens."""
+    prompts = [prose(project, judge.tokenizer, 40 + 60 * n, skip=100 * n) for n in range(5)]
+    with processes(real_model) as started:
+        swarm = RealSwarm(started)
+        swarm.serve("0:15", "15:30", quantize="auto")
+        async with swarm.client(quantize="auto") as client:
+            assert {node.quant_type for node in client.snapshot.online} == {"int4"}
+            seen = spy_on_logits(client)
+            reply = await generate(client.session(), prompts[-1], greedy(40))
+            told = judge.say(prompts[-1], 40)
+            assert reply.tokens == told.tokens
+            assert (torch.cat(seen) - told.logits).abs().max() < ROUNDED
+            alone = [
+                (await generate(client.session(), prompt, greedy(24))).tokens for prompt in prompts
+            ]
+            together = await asyncio.gather(
+                *(generate(client.session(), prompt, greedy(24)) for prompt in prompts)
+            )
+            assert [one.tokens for one in together] == alone
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from chat.api.offer import OpenModel
 from chat.api.openai.answers import ChatShape, Choices, Shape, TextShape
 from chat.api.openai.requests import MAX_CHOICES, ChatCompletionRequest, CompletionRequest
 from chat.api.prepare import prepare
+from chat.api.responses import routes as responses
 from chat.api.serving import opened
 from chat.api.stream import EventStream, while_there
 from chat.live.store import ChatStore
@@ -62,6 +63,7 @@ def add_routes(app: FastAPI, store: ChatStore, model: OpenModel) -> None:
         """What follows a text."""
         return await _answer(request, store, TextShape(body), model, body)
 
+    responses.add_routes(app, store, model, BODIES)
     anthropic.add_routes(app, store, model)
 
     @app.post(f"{PREFIX}/embeddings", include_in_schema=False)

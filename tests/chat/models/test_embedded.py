@@ -100,8 +100,8 @@ def test_pauses_grow_and_stay_bounded() -> None:
     assert pauses[-1] == plan.LONGEST_PAUSE
 
 
-def test_threads_are_shared_out() -> None:
-    """Bug prevented: two nodes with two threads each fight over two cores."""
+def test_threads_of_a_node() -> None:
+    """Bug prevented: a chat, which one node after the other computes, gets half of the cores."""
     assert threads_per_node(0, cores=2) == 2
     assert threads_per_node(0, cores=16) == 16
     assert threads_per_node(3, cores=2) == 3

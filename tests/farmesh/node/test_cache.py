@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from farmesh.core import Span
-from farmesh.node.cache import PAGE_TOKENS, Extent, KVCache, Move, OutOfPages, PageAllocator
+from farmesh.node.cache import (
+    PAGE_TOKENS,
+    Extent,
+    KVCache,
+    KVShape,
+    Move,
+    OutOfPages,
+    PageAllocator,
+)
 
 PAGES = 12
 
@@ -155,8 +163,7 @@ def test_overlapping_moves_copy_what_was_there(distance: int) -> None:
     cache = KVCache(
         Span(1, 3),
         tokens=256,
-        kv_heads=2,
-        head_dim=4,
+        shapes=[KVShape(2, 4, 4)] * 2,
         dtype=torch.float32,
         device=torch.device("cpu"),
     )

@@ -12,9 +12,11 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from farmesh.checkpoint.reader import Checkpoint
-from farmesh.config import NodeConfig
+from farmesh.core import Span
 from farmesh.errors import ConfigError, UnsupportedModel
-from farmesh.node import FarNode
+from farmesh.node.attention import PackedBatch, Segment
+from farmesh.node.blocks import BlockStack
+from farmesh.node.experts import Expert
 from farmesh.node.quantize import block_bytes, check_quantization
 from tests.support.families import VOCABULARY, expected, make, spy_on_logits
 from tests.support.harness import generate, greedy, swarm_of
@@ -75,9 +77,6 @@ async def test_quantised_blocks_are_exact(name: str, kind: str, tmp_path: Path) 
 
 def test_sizes_are_those_of_the_weights(tmp_path: Path) -> None:
     """Bug prevented: a node takes as many blocks as would fit without quantisation, or too many."""
-    from farmesh.core import Span
-    from farmesh.node.blocks import BlockStack
-
     make(tmp_path, "llama-2", intermediate_size=128)
     checkpoint = Checkpoint(tmp_path)
     sizes = {}
@@ -94,11 +93,33 @@ def test_sizes_are_those_of_the_weights(tmp_path: Path) -> None:
     assert sizes["nf4"] < sizes["int8"] < sizes["none"] / 3
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_experts_are_quantised(kind: str, tmp_path: Path) -> None:
+    """Bug prevented: a node announces nf4 and keeps its experts, nine tenths of the weights, in
+    full precision; or rounds them so that the replies are another model's."""
+    make(tmp_path, "mixtral", intermediate_size=128)
+    checkpoint = Checkpoint(tmp_path)
+    cpu, span = torch.device("cpu"), Span(0, 2)
+    outputs = {}
+    for name in ("none", kind):
+        stack = BlockStack(checkpoint, span, cpu, torch.float32, quantize=name)
+        stack.load()
+        held = sum(w.numel() * w.element_size() for w in stack._layers[0].parameters())
+        assert held <= block_bytes(checkpoint, name, torch.float32) < 1.3 * held
+        packed = PackedBatch([Segment(0, 40, 0, 0)], stack.make_cache(64), cpu)
+        rows = torch.randn(1, 40, 64, generator=torch.Generator().manual_seed(3))
+        outputs[name] = stack.forward(rows, span, packed)
+    experts = [part for part in stack._layers[0].modules() if isinstance(part, Expert)]
+    linear = __import__("bitsandbytes").nn
+    kinds = {"int8": linear.Linear8bitLt, "nf4": linear.Linear4bit}
+    assert len(experts) == 4
+    assert all(isinstance(layer, kinds[kind]) for one in experts for layer in (one.up, one.down))
+    error = (outputs[kind] - outputs["none"]).norm() / outputs["none"].norm()
+    assert 1e-4 < error < (0.02 if kind == "int8" else 0.15)
+
+
 def test_what_cannot_be_quantised_is_said(tmp_path: Path, monkeypatch: Any) -> None:
-    """Bug prevented: a node announces nf4 and keeps its experts in full precision."""
-    make(tmp_path, "mixtral")
-    with pytest.raises(UnsupportedModel, match="most of its weights are not in linear layers"):
-        FarNode(NodeConfig(checkpoint=tmp_path, quantize="nf4"))
+    """Bug prevented: a node rounds weights that its kernels cannot take, and stops in mid-chat."""
     make(tmp_path, "llama-2")
     checkpoint = Checkpoint(tmp_path)
     with pytest.raises(UnsupportedModel, match="a layer with 96 inputs"):

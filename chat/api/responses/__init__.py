@@ -1,0 +1,1 @@
+"""OpenAI's newer protocol, in items and events, on the app's own server."""
