@@ -11,9 +11,10 @@ PETALS := .venv-petals
 PETALS_STAMP := $(PETALS)/.installed
 CLIENTS := .venv-clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
-# The tests that need nothing but requirements-dev.txt and a Chromium (as in pyproject.toml).
-USUAL := not interop and not netns and not machines and not containers and not clients and not space and not real
-FAST := not swarm and not browser and not slow and $(USUAL)
+# The tests that need nothing but requirements-dev.txt, a Chromium and, for a real model, the package
+# index (as in pyproject.toml).
+USUAL := not interop and not netns and not machines and not containers and not clients and not space and not (real and slow)
+FAST := not swarm and not browser and not slow and not real and $(USUAL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -48,7 +49,7 @@ check: lint  ## what to run before a commit: lint, and the tests that take secon
 	$(PY) -m pytest -q -m "$(FAST)" $(ARGS)
 
 .PHONY: real
-real: $(DEV_STAMP)  ## a real chat model through real nodes and a real browser, to its last token (minutes)
+real: $(DEV_STAMP)  ## the tests with a real chat model, those to its last token too (minutes)
 	@scripts/install_chromium.sh
 	$(PY) -m pytest -m real tests/real tests/browser $(ARGS)
 

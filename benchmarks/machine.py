@@ -1,15 +1,16 @@
-"""The machine: what it is, what others do on it, and how much memory process trees take."""
+"""The machine: what it is, and what others do on it."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import transformers
+
+from benchmarks.processes import process_tree
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _NOISY = 0.15  # share of the machine's cores
@@ -32,34 +33,6 @@ def describe() -> str:
         f"Python {platform.python_version()}, "
         f"torch {torch.__version__}, transformers {transformers.__version__}"
     )
-
-
-def process_tree(root: int) -> Iterator[int]:
-    """``root`` and all its descendants that are alive."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:  # ended meanwhile
-                continue
-            parent = int(stat.rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
-        yield pid
-        waiting += children.get(pid, [])
-
-
-def proportional_set_size(pids: Iterator[int]) -> float:
-    """MiB of memory of these processes, shared pages divided among all who share them."""
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
 
 
 class OthersLoad:

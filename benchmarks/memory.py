@@ -21,43 +21,13 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.processes import process_tree, pss, role
+
 PROJECT = Path(__file__).resolve().parent.parent
 START_SECONDS = 300.0
 END_SECONDS = 20.0
 TARGET_MIB = 1229  # 1.2 GiB
 _QUESTIONS = ("Write a haiku about the sea.", "What is the capital of France?")
-
-
-def pss(pid: int) -> dict[str, float]:
-    """MiB by kind: ``Pss``, and of it ``Pss_Anon`` and ``Pss_File``."""
-    found = {}
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-        name, _, rest = line.partition(":")
-        found[name] = int(rest.split()[0]) / 1024
-    return found
-
-
-def children(pid: int) -> list[int]:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-
-
-def descendants(pid: int) -> Iterator[int]:
-    yield pid
-    for child in children(pid):
-        yield from descendants(child)
-
-
-def role(pid: int) -> str:
-    """What a process is for, from its command line."""
-    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    if "app.py" in words:
-        return "app"
-    for command in ("bootstrap", "serve"):
-        if command in words:
-            blocks = words[words.index("--blocks") + 1] if "--blocks" in words else ""
-            return f"{command} {blocks}".strip()
-    return Path(words[0]).name
 
 
 @contextlib.contextmanager
@@ -124,7 +94,7 @@ def main() -> int:
         model = httpx.get(f"{url}/v1/models", timeout=10).json()["data"][0]["id"]
         for question in _QUESTIONS:
             ask(url, model, question)
-        sizes = [(role(each), pss(each)) for each in descendants(pid)]
+        sizes = [(role(each), pss(each)) for each in process_tree(pid)]
     print(f"{'process':<16}{'PSS':>8}{'own':>8}{'files':>8}  MiB")
     for name, size in sizes:
         print(f"{name:<16}{size['Pss']:8.0f}{size['Pss_Anon']:8.0f}{size['Pss_File']:8.0f}")

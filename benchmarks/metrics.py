@@ -15,13 +15,8 @@ from itertools import pairwise
 from statistics import mean, median
 
 from benchmarks.local import Local
-from benchmarks.machine import (
-    OthersLoad,
-    own_cpu,
-    process_tree,
-    proportional_set_size,
-    wait_until_quiet,
-)
+from benchmarks.machine import OthersLoad, own_cpu, wait_until_quiet
+from benchmarks.processes import process_tree, proportional_set_size
 from benchmarks.shapes import Shape
 from benchmarks.stats import Result, gaps, percentile
 from benchmarks.swarm import ChatRun, chat, in_process, joined, new_chats, processes

@@ -174,7 +174,7 @@ def _milliseconds(act: Callable[[], object], times: int) -> float:
 
 async def chat_kilobytes() -> float:
     """Memory of one idle chat in the real store: 20 messages of 300 characters."""
-    from chat.conversation.tree import Conversation
+    from chat.conversation.data import from_data
     from chat.ids import new_id
     from chat.live.store import ChatStore
     from chat.models.backend import Backend
@@ -186,7 +186,7 @@ async def chat_kilobytes() -> float:
         for _ in range(CHATS):
             roles = ("user", "assistant") * 10
             data = [{"role": role, "text": f"{new_id()} " * 7} for role in roles]
-            store.open(new_id(), new_id()).restore(Conversation.from_data(data))
+            store.open(new_id(), new_id()).restore(from_data({"messages": data}))
         taken = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
     return taken / CHATS / 1000

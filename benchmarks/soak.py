@@ -18,6 +18,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import socket
 import statistics
@@ -28,11 +29,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from benchmarks.processes import nodes_of
 from chat.access.callers import PERSON_COOKIE
 from chat.conversation.prompt import PromptBuilder
 from chat.conversation.tree import Message
@@ -212,6 +215,9 @@ async def _numbered(lines: AsyncIterator[str]) -> AsyncIterator[tuple[int, str]]
 # --- people -----------------------------------------------------------------------------------
 
 
+FACTS = re.compile(r'data-facts=\\"(.*?)\\"')
+
+
 class Tab:
     """The page's own protocol, without its browser."""
 
@@ -221,6 +227,7 @@ class Tab:
         self.builder = PromptBuilder(run.oracle.tokenizer)
         self.path: list[Message] = []
         self._may_retry = False  # the page offers to ask again
+        self._nodes: list[int] = []  # of what is shown, by the page's facts
         self._session = new_id()[:11]
         self._values = {p["id"]: p["props"].get("value") for p in config["components"]}
         self._place = {p["props"].get("elem_id"): p["id"] for p in config["components"]}
@@ -249,6 +256,11 @@ class Tab:
         answer = await self.http.post("/gradio_api/run/predict", json=body)
         answer.raise_for_status()
 
+    async def ask(self, elem_id: str, **what: Any) -> None:
+        """As the page's script asks for something."""
+        self._set("fm-asked", json.dumps({"chat": self.chat_id, **what}))
+        await self.act(elem_id, "click")
+
     async def watch(self) -> None:
         """Follow the chat until it rests."""
         self._may_retry = False
@@ -258,6 +270,8 @@ class Tab:
         async with self.http.stream("GET", "/gradio_api/queue/data", params=query) as answer:
             async for line in answer.aiter_lines():
                 self._may_retry |= "fm-retry" in line
+                if facts := FACTS.search(line):
+                    self._nodes = json.loads(unescape(facts[1]))["nodes"]
                 if "process_completed" in line:
                     return
 
@@ -288,8 +302,7 @@ class Tab:
         return len(self.run.wrong) == faults
 
     async def send(self, text: str) -> None:
-        self._set("fm-box", text)
-        await self.act("fm-send", "click")
+        await self.ask("fm-say", id=new_id()[:20], text=text)
         self.path.append(Message("user", text))
 
     async def stop_in_the_middle(self) -> None:
@@ -307,8 +320,7 @@ class Tab:
 
     async def edit(self, text: str) -> None:
         """Another text for the last question."""
-        self._set("fm-edited", json.dumps({"index": len(self.path) - 2, "text": text}))
-        await self.act("fm-edit", "click")
+        await self.ask("fm-edit", node=self._nodes[-2], text=text)
         self.path[-2:] = [Message("user", text)]
 
 
@@ -338,17 +350,6 @@ async def person(run: Run) -> None:
 
 
 # --- the machine ------------------------------------------------------------------------------
-
-
-def nodes_of(pid: int) -> list[int]:
-    """Process ids of the app's nodes."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and "serve" in (folder / "cmdline").read_text().split("\0"):
-                found.append(int(folder.name))
-    return found
 
 
 async def kill_nodes(run: Run, until: float) -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.machine import process_tree
+from benchmarks.processes import process_tree
 from farmesh import ClientConfig, FarMeshClient, FarNode, InferenceSession, NodeConfig, Span
 from farmesh.errors import FarMeshError
 from farmesh.events import Rerouted, TokenGenerated

@@ -31,7 +31,8 @@ class ClientConfig:
     active_adapter: str | None = None  # LoRA that the nodes apply, by its name in the swarm
     initial_peers: tuple[str, ...] = ()  # addresses of bootstrap peers, /ip4/…/p2p/…
     dht_prefix: str | None = None  # None: derived from the checkpoint's name
-    threads: int = 1  # torch threads for embeddings, norm and LM head
+    threads: int = 0  # for embeddings, norm and LM head; 0: one of torch's, few for packed weights
+    quantize: str = "auto"  # their weights: auto, as a GGUF file has them | none | int8
     refresh_period: float = 15.0  # seconds between looks at the DHT; shorter while blocks miss
     prefill_chunk: int = 512  # tokens per prefill message, lowered to keep messages <= 2 MiB
     pipelined_chunk: int = 128  # ... and where each hop can work at another chunk meanwhile
@@ -66,7 +67,9 @@ class NodeConfig:
     public_name: str | None = None  # shown to others beside the node
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     dtype: str = "auto"  # auto: float32 on CPUs, bfloat16 on GPUs
-    quantize: str = "none"  # none | int8 | nf4: how the blocks' weights are kept (bitsandbytes)
+    quantize: str = (
+        "auto"  # auto: as a GGUF file has them, where that is fast | none | int8 | int4 | nf4
+    )
     adapters: tuple[str, ...] = ()  # LoRAs to serve beside the plain model: folders, hub names
     threads: int = 0  # torch threads; 0: torch's default
     cache_tokens: int = 16384  # tokens of context held in the KV cache, per block, all sessions

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
 DRAINED = 32_000_000  # bytes that are still taken, and dropped, so that the client reads why
-MAX_BODY = 4_500_000  # bytes; a whole conversation that a browser brings back fits
+MAX_BODY = 8_500_000  # bytes; a whole conversation that a browser brings back fits
 DROP_SECONDS = 2.0  # for the rest of a body that is dropped
 BODY_SECONDS = 30.0  # for a request's body to arrive
 

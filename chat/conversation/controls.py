@@ -72,6 +72,14 @@ def preset_values(name: str, own: SamplingParams, kept: Mapping[str, Any]) -> di
     return values | {"stop": "\n".join(params.stop), "greedy": False}
 
 
+def has_values_of(
+    name: str, values: Mapping[str, Any], own: SamplingParams, kept: Mapping[str, Any]
+) -> bool:
+    """Whether the controls stand as a preset wants them; a name that is none wants nothing."""
+    wanted = preset_values(name, own, kept) or {}
+    return all(values.get(field) == value for field, value in wanted.items())
+
+
 def read(values: Mapping[str, Any]) -> SamplingParams:
     """The controls' values as the engine takes them; nothing is changed silently.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from farmesh.events import GenerationStats
 from farmesh.params import SamplingParams
@@ -31,6 +31,8 @@ class Message:
     params: SamplingParams | None = None  # what the reply was made with
     model: str = ""  # name of the model that made it, for people
     stats: GenerationStats | None = None
+    seed: int | None = field(default=None, compare=False)  # the one drawn for the reply, too
+    time: int = field(default=0, compare=False)  # seconds since 1970; 0: nobody knows
 
     @property
     def tail(self) -> str:
@@ -54,6 +56,7 @@ class _Node:
     parent: int
     children: list[int] = field(default_factory=list)
     chosen: int | None = None  # the child that the path goes through
+    undone: int | None = None  # the child that an undo took off the path; redo brings it back
 
 
 ROOT = 0
@@ -71,6 +74,11 @@ class Conversation:
 
     def __len__(self) -> int:
         return sum(1 for _ in self._walk())
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever said, shown or not."""
+        return len(self._nodes) == 1
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -105,22 +113,40 @@ class Conversation:
             node_id = self._nodes[node_id].parent
         return tuple(reversed(found))
 
+    def children(self, node_id: int) -> tuple[int, ...]:
+        """The versions of what follows a message, in the order in which they are paged through."""
+        return tuple(self._nodes[node_id].children)
+
+    def chosen(self, node_id: int) -> int | None:
+        """The child that is shown whenever this node is."""
+        return self._nodes[node_id].chosen
+
+    def undone(self, node_id: int) -> int | None:
+        """The child that redo would bring back."""
+        return self._nodes[node_id].undone
+
     def add(self, message: Message, parent: int | None = None) -> int:
         """Put a message under ``parent`` (default: the end of the path) and show it."""
         under = self.leaf if parent is None else parent
+        node_id = self.insert(message, under)
+        self.show(node_id)
+        return node_id
+
+    def insert(self, message: Message, parent: int, place: int | None = None) -> int:
+        """Put a message among the children of ``parent``, the last by default; not shown."""
         node_id = self._next_id
         self._next_id += 1
-        self._nodes[node_id] = _Node(message, under)
-        self._nodes[under].children.append(node_id)
-        self._nodes[under].chosen = node_id
+        self._nodes[node_id] = _Node(message, parent)
+        siblings = self._nodes[parent].children
+        siblings.insert(len(siblings) if place is None else place, node_id)
         return node_id
 
     def replace(self, node_id: int, message: Message) -> None:
         """Put another message in the place of one, keeping what follows."""
         self._nodes[node_id].message = message
 
-    def edit(self, node_id: int, text: str) -> int:
-        """Add a version of a message with another text, written by a person.
+    def edit(self, node_id: int, text: str, time: int = 0) -> int:
+        """Add a version of a message with another text, written by a person at ``time``.
 
         What follows a reply is copied behind the new version; what followed a user's message
         answered the old one and stays with that.
@@ -129,7 +155,7 @@ class Conversation:
         if node.message is None:
             raise ValueError("the root has no text")
         followers = self._chosen_below(node_id) if node.message.role == "assistant" else []
-        edited = self.add(Message(node.message.role, text), node.parent)
+        edited = self.add(Message(node.message.role, text, time=time), node.parent)
         at = edited
         for message in followers:
             at = self.add(message, at)
@@ -141,28 +167,36 @@ class Conversation:
 
     def show(self, node_id: int) -> None:
         """Let the path go through this node."""
-        self._nodes[self._nodes[node_id].parent].chosen = node_id
-
-    def remove(self, node_id: int) -> None:
-        """Take a message and everything under it out of the tree."""
-        parent = self._nodes[node_id].parent
-        siblings = self._nodes[parent].children
-        siblings.remove(node_id)
-        if self._nodes[parent].chosen == node_id:
-            self._nodes[parent].chosen = siblings[-1] if siblings else None
-        doomed = [node_id]
-        while doomed:
-            doomed += self._nodes.pop(doomed.pop()).children
+        parent = self._nodes[self._nodes[node_id].parent]
+        parent.chosen, parent.undone = node_id, None
 
     def undo(self) -> str | None:
-        """Take the last turn away and return the person's text; None when there is none."""
+        """Take the last turn off the path and return the person's text; None when there is none.
+
+        It stays in the tree, for :meth:`redo` and as a version.
+        """
         for entry in reversed(self.entries):
             if entry.message.role == "user":
-                parent = self.parent(entry.node_id)
-                self.remove(entry.node_id)
-                self._nodes[parent].chosen = None
+                self.take_off(entry.node_id)
                 return entry.message.text
         return None
+
+    def take_off(self, node_id: int) -> None:
+        """End the path before a message, which redo brings back."""
+        parent = self._nodes[self._nodes[node_id].parent]
+        parent.chosen, parent.undone = None, node_id
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether the path ends where an undo has ended it."""
+        return self._nodes[self.leaf].undone is not None
+
+    def redo(self) -> bool:
+        """Bring back the turn that was undone last; returns whether there was one."""
+        undone = self._nodes[self.leaf].undone
+        if undone is not None:
+            self.show(undone)
+        return undone is not None
 
     def forget_tokens(self) -> None:
         """Keep the text of all replies only: their token ids mean nothing to another model."""
@@ -172,9 +206,9 @@ class Conversation:
 
     def step(self, node_id: int, by: int) -> None:
         """Show the version ``by`` places after this one; the first and last are the limits."""
-        parent = self._nodes[self._nodes[node_id].parent]
-        at = parent.children.index(node_id) + by
-        parent.chosen = parent.children[min(max(at, 0), len(parent.children) - 1)]
+        siblings = self._nodes[self._nodes[node_id].parent].children
+        at = siblings.index(node_id) + by
+        self.show(siblings[min(max(at, 0), len(siblings) - 1)])
 
     def _walk(self) -> Iterator[Entry]:
         node = self._nodes[ROOT]
@@ -192,51 +226,3 @@ class Conversation:
                 found.append(message)
             node_id = chosen
         return found
-
-    # --- export and import: plain data; only the shown path travels --------------------------
-
-    def to_data(self) -> list[dict[str, Any]]:
-        """The shown path as JSON-ready values."""
-        return [_to_data(message) for message in self.messages]
-
-    @classmethod
-    def from_data(cls, data: object, *, max_messages: int = 10_000) -> Conversation:
-        """
-        Raises:
-            ValueError: the data is no list of messages; the text is a sentence for a person.
-        """
-        if not isinstance(data, list) or len(data) > max_messages:
-            raise ValueError("This is not a list of messages.")
-        conversation = cls()
-        for number, item in enumerate(data, 1):
-            if (
-                not isinstance(item, dict)
-                or item.get("role") not in ROLES
-                or not isinstance(item.get("text"), str)
-            ):
-                raise ValueError(f"Message {number} has no role or no text.")
-            note, model = (
-                value if isinstance(value := item.get(key), str) else ""
-                for key in ("note", "model")
-            )
-            cut = item.get("cut") is True
-            conversation.add(Message(item["role"], item["text"], cut=cut, note=note, model=model))
-        return conversation
-
-
-def _to_data(message: Message) -> dict[str, Any]:
-    data: dict[str, Any] = {"role": message.role, "text": message.text}
-    if message.note:
-        data["note"] = message.note
-    if message.cut:
-        data["cut"] = True
-    if message.model:
-        data["model"] = message.model
-    if message.params is not None:
-        neutral = SamplingParams()
-        data["made_with"] = {
-            name: getattr(message.params, name)
-            for name in message.params.__dataclass_fields__
-            if getattr(message.params, name) != getattr(neutral, name)
-        }
-    return data

@@ -12,14 +12,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from farmesh.errors import ConfigError, FarMeshError
 
-MAX_CHATS = 1_000  # per person; the one not changed for longest goes
-MAX_CHARS = 4_000_000  # of one conversation as JSON
+MAX_CHATS = 1_000  # per person
+EXCERPT = 40  # characters before and after what is searched for
+MAX_CHARS = 8_000_000  # of one conversation as JSON
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -32,8 +33,12 @@ CREATE TABLE IF NOT EXISTS conversations (
     PRIMARY KEY (person, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_age ON conversations (person, updated);
+CREATE TABLE IF NOT EXISTS pins ( -- a table of its own: older versions write the other one
+    person TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (person, id)
+) WITHOUT ROWID;
 """
-
 
 FULL = "Conversations cannot be kept now: the app's disk is full or cannot be written"
 
@@ -52,6 +57,8 @@ class Kept:
     title: str
     named: bool
     updated: int
+    pinned: bool = False
+    excerpt: str = ""  # what was found in it, with some words around
 
 
 class Archive:
@@ -98,14 +105,29 @@ class Archive:
 
     def listed(self, person: str, search: str = "") -> list[Kept]:
         """A person's conversations, newest first; with ``search`` those that contain it."""
-        wanted = search.casefold()
+        if wanted := search.casefold():
+            return list(self._found(person, wanted))
         query = (
-            "SELECT id, title, named, updated FROM conversations WHERE person = ?"
-            " AND (? = '' OR instr(fold(title), ?) OR instr(fold(data), ?)) ORDER BY updated DESC"
+            "SELECT id, title, named, updated, pins.id IS NOT NULL FROM conversations"
+            " LEFT JOIN pins USING (person, id) WHERE person = ? ORDER BY updated DESC"
         )
         with self._lock:
-            rows = self._db.execute(query, (person, wanted, wanted, wanted)).fetchall()
-        return [Kept(row[0], row[1], bool(row[2]), row[3]) for row in rows]
+            rows = self._db.execute(query, (person,)).fetchall()
+        return [Kept(row[0], row[1], bool(row[2]), row[3], bool(row[4])) for row in rows]
+
+    def _found(self, person: str, wanted: str) -> Iterator[Kept]:
+        """Those with the text in their title or in what was said, and where."""
+        query = (
+            "SELECT data FROM conversations WHERE person = ? AND id = ?"
+            " AND (instr(fold(data), ?) OR instr(fold(title), ?))"
+        )
+        escaped = json.dumps(wanted, ensure_ascii=False)[1:-1]
+        for kept in self.listed(person):
+            with self._lock:
+                row = self._db.execute(query, (person, kept.id, escaped, wanted)).fetchone()
+            excerpt = excerpt_of(json.loads(row[0]), wanted) if row else ""
+            if excerpt or wanted in kept.title.casefold():
+                yield replace(kept, excerpt=excerpt)
 
     def get(self, person: str, chat_id: str) -> dict[str, Any] | None:
         query = "SELECT data FROM conversations WHERE person = ? AND id = ?"
@@ -116,21 +138,42 @@ class Archive:
     def put(self, person: str, kept: Kept, data: dict[str, Any]) -> None:
         """
         Raises:
-            ValueError: it is too long.
+            ValueError: it is too long, or the person has too many; nothing else makes room for it.
             CannotKeep: the file cannot be written.
         """
         text = json.dumps(data, ensure_ascii=False)
         if len(text) > MAX_CHARS:
-            raise ValueError("This conversation is too long to be kept.")
+            raise ValueError(
+                "This conversation is too long to be kept. Export it, or go on in another."
+            )
         row = (person, kept.id, kept.title, kept.named, kept.updated, text)
         with self._change() as db:
+            others = db.execute(
+                "SELECT count(*) FROM conversations WHERE person = ? AND id != ?", (person, kept.id)
+            ).fetchone()[0]
+            if others >= MAX_CHATS:
+                raise ValueError(
+                    f"{MAX_CHATS:,} conversations are kept already, so this one is not. "
+                    "Delete some of them."
+                )
             db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?, ?)", row)
-            db.execute(
-                "DELETE FROM conversations WHERE person = ? AND id IN (SELECT id FROM conversations"
-                " WHERE person = ? ORDER BY updated DESC LIMIT -1 OFFSET ?)",
-                (person, person, MAX_CHATS),
-            )
+            db.execute("DELETE FROM pins WHERE person = ? AND id = ?", (person, kept.id))
+            if kept.pinned:
+                db.execute("INSERT INTO pins VALUES (?, ?)", (person, kept.id))
 
     def remove(self, person: str, chat_id: str) -> None:
         with self._change() as db:
-            db.execute("DELETE FROM conversations WHERE person = ? AND id = ?", (person, chat_id))
+            for table in ("conversations", "pins"):
+                db.execute(f"DELETE FROM {table} WHERE person = ? AND id = ?", (person, chat_id))
+
+
+def excerpt_of(data: dict[str, Any], wanted: str) -> str:
+    """Where a text, which is folded, stands in what was said: with some words around it."""
+    for message in data.get("messages", []):
+        text = str(message.get("text", ""))
+        at = text.casefold().find(wanted)
+        if at >= 0:
+            start, end = max(0, at - EXCERPT), at + len(wanted) + EXCERPT
+            before, after = "…" if start else "", "…" if end < len(text) else ""
+            return f"{before}{' '.join(text[start:end].split())}{after}"
+    return ""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from chat import words
+from chat.conversation.attached import split
 from chat.conversation.tree import Conversation, Message
 from chat.errors import ChatError
 from chat.live.attendance import Attendance
@@ -22,8 +24,8 @@ from chat.live.turn import Means, Place, Turn
 from chat.live.view import ChatView, Last, Transcript, view_of
 from chat.models.backend import Backend
 
-DOUBLE_CLICK = 0.8  # seconds in which the same text again is one message, not two
 MAX_QUEUED = 5  # messages that may wait behind a running reply
+MAX_SENT = 16  # messages whose ids are remembered: a page's newest ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,15 @@ class ChatLimits:
     line: Line
     grace: float = 90.0  # seconds a reply waits for its page to come back
     max_message_chars: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message behind the running reply."""
+
+    text: str
+    request: Request
+    id: str
 
 
 class Chat:
@@ -60,12 +71,13 @@ class Chat:
         self._prompts = Prompts()
         self._held = HeldSession()
         self._turn: Turn | None = None
-        self._queued: list[tuple[str, Request]] = []
+        self._queued: list[_Waiting] = []
         self._transcript = Transcript()
         self._last = Last()
         self._first_kept: int | None = None  # node of the oldest message that the model sees
         self._sending = asyncio.Lock()  # messages are looked at in the order in which they came
-        self._last_sent = ("", float("-inf"))
+        self._sent: deque[str] = deque(maxlen=MAX_SENT)  # ids that pages gave them
+        self._unwanted: deque[str] = deque(maxlen=MAX_SENT)  # stopped before they arrived
         self._closed = False
 
     def __repr__(self) -> str:
@@ -84,9 +96,10 @@ class Chat:
     @property
     def view(self) -> ChatView:
         """The chat now; cheap, whatever its length."""
-        queued = [text for text, _ in self._queued]
         engine = self.backend.engine
-        return view_of(self._transcript, self._last, self._turn, queued, engine, self._held)
+        queued = [(one.id, one.text) for one in self._queued]
+        sent, transcript = tuple(self._sent), self._transcript
+        return view_of(transcript, self._last, self._turn, queued, sent, engine, self._held)
 
     async def watch(self, every: float = 0.04) -> AsyncGenerator[ChatView, None]:
         """The chat whenever it changed, at most once per ``every`` seconds, until it rests."""
@@ -105,11 +118,14 @@ class Chat:
 
     # --- what people do ----------------------------------------------------------------------
 
-    async def send(self, text: str, request: Request) -> bool:
+    async def send(self, text: str, request: Request, message_id: str = "") -> bool:
         """Add a message and start the reply; behind a running one it waits for its turn.
 
+        Args:
+            message_id: chosen by the page; of two with the same id the second is no message.
+
         Returns:
-            Whether the message was taken; False for the second half of a double click.
+            Whether the message was taken now; False for one that is here already.
 
         Raises:
             ChatError, ContextOverflow: the message is refused; nothing was sent.
@@ -118,16 +134,20 @@ class Chat:
             raise ChatError("Write a message first.")
         now = self._clock()
         async with self._sending:
-            if self._last_sent[0] == text and now - self._last_sent[1] < DOUBLE_CLICK:
+            if message_id and message_id in self._sent:
                 return False
             await self._check(text, request, self.conversation.messages)
             if self._closed:
                 return False
             self._limits.rate.take(self.caller, now)
-            self._last_sent = (text, now)
             if len(self._queued) >= MAX_QUEUED:
                 raise ChatError(f"{MAX_QUEUED} messages wait already behind this reply.")
-            self._queued.append((text, request))
+            if message_id:
+                self._sent.append(message_id)
+            if message_id in self._unwanted and self._turn is None:
+                self._add_unanswered(text)
+                return True
+            self._queued.append(_Waiting(text, request, message_id))
             if self._turn is not None:
                 self.attendance.wake()
             else:
@@ -162,7 +182,7 @@ class Chat:
             return
         if message.role == "assistant":
             await self._halt()
-            self.conversation.edit(node_id, text)
+            self.conversation.edit(node_id, text, int(time.time()))
             self._transcript_changed()
             return
         if not text.strip():
@@ -171,7 +191,7 @@ class Chat:
         await self._check(text, request, before)
         self._limits.rate.take(self.caller, self._clock())
         await self._halt()
-        self._begin(Place(self.conversation.edit(node_id, text)), request)
+        self._begin(Place(self.conversation.edit(node_id, text, int(time.time()))), request)
 
     async def continue_reply(self, request: Request) -> None:
         """Make the last reply longer from where it ended.
@@ -190,12 +210,23 @@ class Chat:
         self._begin(place, replace(request, begin=""))
 
     async def undo(self) -> str:
-        """Take the last turn away; its text is given back."""
+        """Take the last turn off the shown path; its text is given back."""
         await self._halt()
         text = self.conversation.undo()
         self._last = replace(self._last, notice=None, status="")
         self._transcript_changed()
         return text or ""
+
+    async def redo(self) -> None:
+        """Bring back the turn that was undone last.
+
+        Raises:
+            ChatError: there is none.
+        """
+        await self._halt()
+        if not self.conversation.redo():
+            raise ChatError("There is nothing to bring back.")
+        self._transcript_changed()
 
     async def show_version(self, node_id: int, by: int) -> None:
         """Show the version of a message ``by`` places further."""
@@ -224,18 +255,33 @@ class Chat:
 
     def restore(self, conversation: Conversation, system: str = "") -> None:
         """Take a conversation that the browser kept; only into an empty chat."""
-        if not self._transcript.entries and not self.running:
+        if self.conversation.empty and not self.running:
             self.conversation = conversation
             self.system = system
             self._transcript_changed()
 
-    async def stop(self, note: str = "stopped") -> tuple[str, ...]:
-        """End the running reply and what waits behind it; gives back the texts that waited."""
-        waiting = tuple(text for text, _ in self._queued)
+    async def stop(
+        self, note: str = "stopped", on_their_way: Iterable[str] = ()
+    ) -> tuple[str, ...]:
+        """End the running reply and what waits behind it; gives back the texts that waited.
+
+        Args:
+            on_their_way: ids of messages of which the page does not know yet whether they are here;
+                one that comes later stays unanswered.
+        """
+        self._unwanted.extend(set(on_their_way) - set(self._sent))
+        waiting = tuple(one.text for one in self._queued)
         self._queued.clear()
         await self._halt(note)
         self.attendance.wake()
         return waiting
+
+    def take_back(self, message_id: str) -> tuple[str, ...]:
+        """Let a message not wait any more; its text is given back, if it still waited."""
+        found = tuple(one.text for one in self._queued if message_id and one.id == message_id)
+        self._queued = [one for one in self._queued if not message_id or one.id != message_id]
+        self.attendance.wake()
+        return found
 
     async def rest(self) -> None:
         """Give the nodes' KV cache back; the next turn fills a new one."""
@@ -261,8 +307,8 @@ class Chat:
 
     def _begin_next(self) -> None:
         """Start the reply to the message that has waited longest."""
-        text, request = self._queued.pop(0)
-        self._begin(Place(self.conversation.add(Message("user", text))), request)
+        first = self._queued.pop(0)
+        self._begin(Place(self._add(first.text)), first.request)
 
     def _begin(self, place: Place, request: Request) -> None:
         self.last_used = self._clock()
@@ -311,15 +357,25 @@ class Chat:
 
     # --- small things ------------------------------------------------------------------------
 
+    def _add(self, text: str) -> int:
+        return self.conversation.add(Message("user", text, time=int(time.time())))
+
+    def _add_unanswered(self, text: str) -> None:
+        """A message that was stopped on its way; Retry has it answered after all."""
+        self._add(text)
+        self._last = replace(self._last, notice=None, status="stopped")
+        self._transcript_changed()
+
     async def _check(self, text: str, request: Request, before: tuple[Message, ...]) -> None:
         """
         Raises:
             ChatError, ContextOverflow: the message is too long to be sent, whatever leaves.
         """
         longest = self._limits.max_message_chars
-        if len(text) > longest:
+        written = len(split(text)[1])  # files are measured in tokens alone
+        if written > longest:
             raise ChatError(
-                f"This message has {words.number(len(text))} characters; "
+                f"This message has {words.number(written)} characters; "
                 f"at most {words.number(longest)} can be sent. Nothing was sent."
             )
         if (engine := self.backend.engine) is not None:
@@ -344,6 +400,6 @@ class Chat:
         return message
 
     def _transcript_changed(self) -> Transcript:
-        self._transcript = self._transcript.next(self.conversation.entries, self._first_kept)
+        self._transcript = self._transcript.next(self.conversation, self._first_kept)
         self.attendance.wake()
         return self._transcript

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from chat.live.held import HeldSession
 from chat.live.limits import Caller, Line
 from chat.live.prompts import Asked, Prompts
 from chat.models.backend import Backend, Engine
+from chat.models.health import Tone, headline
 from farmesh.core import Route
 from farmesh.errors import FarMeshError, SessionClosed
-from farmesh.events import FinishReason, TokenGenerated
+from farmesh.events import Event, FinishReason, TokenGenerated, WaitingForBlocks
 from farmesh.text import TextStream
 
 log = logging.getLogger(__name__)
@@ -175,12 +177,22 @@ class Turn:
                         pass  # has no text
                     case _:
                         presenter.take(event, self._means.clock())
+                        self._explain(event, presenter)
                         attendance.wake()
+                self._means.backend.heard(event)
                 if presenter.stopped:
                     return
                 if attendance.presence is Presence.AWAY:
                     presenter.say("Paused until the page is back", Phase.PAUSED)
                     await attendance.back()
+
+    def _explain(self, event: Event, presenter: Presenter) -> None:
+        """Say the same of missing nodes as the page's line of state does."""
+        if isinstance(event, WaitingForBlocks):
+            known = headline(self._means.backend)
+            if known.tone is Tone.WAIT:
+                left = f"waiting up to {event.seconds_left:.0f} s"
+                presenter.say(f"{known.text}; {left}", Phase.WAITING)
 
     # --- its end -----------------------------------------------------------------------------
 
@@ -218,4 +230,6 @@ class Turn:
             params=self._asked.request.params,
             model=self._means.backend.name,
             stats=stats,
+            seed=stats.seed if stats else self._asked.request.params.seed,
+            time=int(time.time()),
         )

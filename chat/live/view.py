@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chat.conversation.reply import ReplyView
-from chat.conversation.tree import Entry
+from chat.conversation.tree import Conversation, Entry
 from chat.errors import Notice
 from chat.live.held import HeldSession
 from chat.live.turn import Turn
@@ -22,6 +22,9 @@ class ChatView:
     entries: tuple[Entry, ...]
     live: ReplyView | None
     queued: tuple[str, ...]
+    queued_ids: tuple[str, ...]
+    sent: tuple[str, ...]  # ids of the newest messages that arrived
+    can_redo: bool  # a turn was undone, and can be brought back
     notice: Notice | None
     status: str  # about the last reply
     used: int  # tokens of context, as of the last reply
@@ -41,14 +44,16 @@ class Transcript:
     revision: int = 0
     entries: tuple[Entry, ...] = ()
     dropped: int = 0  # messages at the beginning that the model does not see any more
+    can_redo: bool = False
 
-    def next(self, entries: tuple[Entry, ...], first_kept: int | None) -> Transcript:
+    def next(self, conversation: Conversation, first_kept: int | None) -> Transcript:
         """
         Args:
             first_kept: node of the oldest message that the model sees; None: it sees all.
         """
+        entries = conversation.entries
         dropped = next((i for i, entry in enumerate(entries) if entry.node_id == first_kept), 0)
-        return Transcript(self.revision + 1, entries, dropped)
+        return Transcript(self.revision + 1, entries, dropped, conversation.can_redo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ def view_of(
     transcript: Transcript,
     last: Last,
     turn: Turn | None,
-    queued: Sequence[str],
+    queued: Sequence[tuple[str, str]],
+    sent: tuple[str, ...],
     engine: Engine | None,
     held: HeldSession,
 ) -> ChatView:
@@ -74,7 +80,10 @@ def view_of(
         revision=transcript.revision,
         entries=transcript.entries,
         live=turn.view if turn else None,
-        queued=tuple(queued),
+        queued=tuple(text for _, text in queued),
+        queued_ids=tuple(message_id for message_id, _ in queued),
+        sent=sent,
+        can_redo=transcript.can_redo,
         notice=last.notice,
         status=last.status,
         used=turn.used if turn else last.used,

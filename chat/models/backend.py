@@ -18,7 +18,7 @@ from chat.errors import ChatError, GatewayFailure
 from chat.words import explain
 from farmesh.core import Route, SwarmSnapshot
 from farmesh.errors import FarMeshError, IndexUnreachable
-from farmesh.events import Event
+from farmesh.events import Event, Rerouted, TokenGenerated, WaitingForBlocks
 from farmesh.params import SamplingParams
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class Engine:
 Watch = Callable[[Client, str], Client]
 
 
+PROVEN_SECONDS = 15.0  # for so long the records of a node that came back may be missing
+
+
 class Stage(Enum):
     """How far a backend has got."""
 
@@ -115,6 +118,7 @@ class Backend:
         self._engine: Engine | None = None
         self._failure: GatewayFailure | None = None
         self._settled = asyncio.Event()
+        self._served = float("-inf")  # when a token last came through all blocks
 
     def __repr__(self) -> str:
         return f"<Backend {self.name} {self._status.stage.name}: {self._status.text}>"
@@ -132,6 +136,11 @@ class Backend:
     def engine(self) -> Engine | None:
         """None until the model is open."""
         return self._engine
+
+    @property
+    def proven(self) -> bool:
+        """Whether a reply has just passed all blocks, whatever the swarm's records say by now."""
+        return self._clock() - self._served < PROVEN_SECONDS
 
     @property
     def snapshot(self) -> SwarmSnapshot | None:
@@ -179,6 +188,13 @@ class Backend:
     def warn(self, trouble: str) -> None:
         """What is wrong with the app's own nodes or its gateway; nothing when it is empty."""
         self._status = replace(self._status, trouble=trouble)
+
+    def heard(self, event: Event) -> None:
+        """What the nodes just did for a reply: that is newer than their records."""
+        if isinstance(event, TokenGenerated):
+            self._served = self._clock()
+        elif isinstance(event, WaitingForBlocks | Rerouted):
+            self._served = float("-inf")
 
     def _fail(self, stage: Stage, text: str, failure: GatewayFailure | None = None) -> None:
         self._failure = failure

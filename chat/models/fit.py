@@ -13,7 +13,8 @@ from chat.settings.schema import SwarmSettings
 GB = 1e9  # bytes
 _BASE = 1.5 * GB  # for the app, the bootstrap peer and two nodes, before any weights
 _BESIDE = 1.1  # of the weights: KV caches, and what the client holds twice
-_WEIGHT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.1, "nf4": 0.6}
+_WEIGHT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.1}
+_WEIGHT_BYTES |= {"int4": 0.7, "nf4": 0.6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,24 @@ def fit(entry: ModelEntry, swarm: SwarmSettings, machine: Machine) -> Fit:
     if entry.parameters is None or on_gpu or swarm.mode != "embedded":
         return Fit(None, machine)
     dtype, quantize = entry.dtype or swarm.dtype, entry.quantize or swarm.quantize
-    kind = quantize if quantize != "none" else "float32" if dtype == "auto" else dtype
+    # auto: what a GGUF file has is not known before it is here, and takes less.
+    kind = quantize if quantize not in ("none", "auto") else "float32" if dtype == "auto" else dtype
     return Fit(_BASE + _BESIDE * entry.parameters * 1e9 * _WEIGHT_BYTES[kind], machine)
 
 
-def label(entry: ModelEntry, fits: Fit) -> str:
-    """A model's name in the menu, with what stands in its way."""
+def label(entry: ModelEntry, fits: Fit, served: str = "") -> str:
+    """A model's name in the menu, with what stands in its way, or what a joined swarm has of it."""
     ways = [fits.sentence] if fits.is_too_large else []
     ways += ["needs signing in at the hub"] if entry.gated else []
+    ways += [served] if served else []
     return " · ".join([entry.name, *ways])
 
 
-def about(entry: ModelEntry, fits: Fit) -> str:
+def about(entry: ModelEntry, fits: Fit, served: str = "") -> str:
     """What the menu says of a model when it is pointed at."""
     facts = [f"Licence: {entry.licence}", f"Context: {entry.context} tokens"]
     facts += [f"{entry.disk:g} GB on disk"] if entry.disk else []
-    need = fits.sentence
-    facts += [need[0].upper() + need[1:]] if need else []
+    facts += [said[0].upper() + said[1:] for said in (fits.sentence, served) if said]
     return " ".join([entry.description, *(f"{fact}." for fact in facts)]).strip()
 
 

@@ -41,6 +41,8 @@ def headline(backend: Backend) -> Headline:
         return Headline(status.trouble or status.text, Tone.WAIT)
     if status.trouble:  # of the app's own nodes: known before the swarm has noticed
         return Headline(status.trouble, Tone.WAIT)
+    if backend.proven and (not snapshot.online or snapshot.gaps):
+        return Headline("Ready", Tone.GOOD)
     if not snapshot.online:
         if backend.age < LOOKING_SECONDS:
             return Headline("Looking for nodes", Tone.WAIT)

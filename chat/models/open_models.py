@@ -6,17 +6,20 @@ who goes back to it should not wait again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
 
 from chat.errors import ChatError
 from chat.models.backend import Backend, Stage, Watch
 from chat.models.embedded.swarm import EmbeddedSwarm
-from chat.models.fit import GB, Fit, fit, this_machine
+from chat.models.fit import GB, Fit, about, fit, label, this_machine
+from chat.models.offered import Offered
 from chat.models.opening import opened
 from chat.settings.catalogue import Catalogue, ModelEntry
 from chat.settings.schema import Settings
 from farmesh.errors import FarMeshError
+from farmesh.nursery import open_nursery
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +36,20 @@ class Models:
         settings: Settings,
         catalogue: Catalogue,
         watch: Watch | None = None,
+        *,
+        forked: bool = False,
     ) -> None:
         """
         Args:
             watch: puts something between the chats and each client, to count what passes.
+            forked: nodes that this app starts are forks of one process.
         """
         self._settings = settings
         self._catalogue = catalogue
         self._watch = watch
+        self._forked = forked and settings.swarm.mode == "embedded"
         self._machine = this_machine()
+        self._offered = Offered(catalogue.models)
         self._scope = AsyncExitStack()
         self._open: dict[str, Backend] = {}
         first = catalogue[settings.models.default]
@@ -62,11 +70,19 @@ class Models:
         return tuple(self._open.values())
 
     async def __aenter__(self) -> Models:
-        await self._keep(self.default, self._catalogue[self.default.id], self._first_swarm)
+        if self._forked:
+            await asyncio.to_thread(open_nursery)
+        first = self._catalogue[self.default.id]
+        await self._keep(self.default, first, self._first_swarm, self._offered)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._scope.aclose()
+
+    def offer(self, entry: ModelEntry) -> tuple[str, str]:
+        """What the menu says of a model: its line, and what is told when it is pointed at."""
+        fits, served = self.fit(entry), self._offered.sentence(entry.id)
+        return label(entry, fits, served), about(entry, fits, served)
 
     def fit(self, entry: ModelEntry) -> Fit:
         """What the model needs of this machine, as it was at start."""
@@ -98,15 +114,22 @@ class Models:
         await self._keep(backend, entry, swarm)
         return backend
 
-    async def _keep(self, backend: Backend, entry: ModelEntry, swarm: EmbeddedSwarm | None) -> None:
+    async def _keep(
+        self,
+        backend: Backend,
+        entry: ModelEntry,
+        swarm: EmbeddedSwarm | None,
+        offered: Offered | None = None,
+    ) -> None:
         """Open a model in the background, until the app ends."""
         self._open[entry.id] = backend
-        await self._scope.enter_async_context(opened(backend, self._settings, entry, swarm))
+        opening = opened(backend, self._settings, entry, swarm, offered, forked=self._forked)
+        await self._scope.enter_async_context(opening)
 
     def _swarm_of(self, entry: ModelEntry) -> EmbeddedSwarm | None:
         if self._settings.swarm.mode != "embedded" or entry.sources:
             return None  # of a model with sources it is made when one of them has answered
-        return EmbeddedSwarm(self._settings.swarm, entry)
+        return EmbeddedSwarm(self._settings.swarm, entry, forked=self._forked)
 
     def _backend_of(self, entry: ModelEntry) -> Backend:
         return Backend(entry.name, entry.sampling.params(), self._watch, entry.id)

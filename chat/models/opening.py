@@ -8,9 +8,10 @@ import gc
 import importlib
 import shlex
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from chat.models.embedded.child import ChildState, ChildStatus
 from chat.models.embedded.plan import is_loopback
 from chat.models.embedded.swarm import EmbeddedSwarm
 from chat.models.gateway.opening import open_gateway
+from chat.models.offered import Offered
 from chat.models.sources import brought
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, Settings
@@ -32,16 +34,42 @@ from farmesh.hub.source import is_remote
 BROUGHT = 0.5  # a model that comes as one file, before anything else can begin
 NODES_STARTING, TOKENIZER_LOADED, JOINING = 0.1, 0.5, 0.8
 NODES_FETCHING = 0.85  # a model on the hub: the nodes are waited for, for minutes perhaps
+STARTING_NODES = "Starting the nodes on this machine"
 AGAIN_SECONDS = 5.0  # after which another app that could not be reached is asked again
 FETCH_AGAIN_SECONDS = 30.0  # the same of places that have the model
 
 
 @asynccontextmanager
 async def opened(
-    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+    backend: Backend,
+    settings: Settings,
+    model: ModelEntry,
+    swarm: EmbeddedSwarm | None,
+    offered: Offered | None = None,
+    *,
+    forked: bool = False,
 ) -> AsyncIterator[None]:
-    """Open the model in the background; leaving the scope closes everything in reverse order."""
-    task = asyncio.create_task(_keep_open(backend, settings, model, swarm), name="open model")
+    """Open the model in the background; leaving the scope closes everything in reverse order.
+
+    Args:
+        swarm: of the model, on this machine; one that is to be fetched first gets it then.
+        offered: is told what else a swarm that is joined serves.
+        forked: as :class:`EmbeddedSwarm` has it.
+    """
+
+    async def open_engine(backend: Backend, stack: AsyncExitStack) -> Engine:
+        if settings.swarm.mode == "gateway":
+            return await open_gateway(backend, settings.swarm, model, stack)
+        if not model.sources:
+            return await _open(backend, settings, model, swarm, stack, offered)
+        came = await brought(model, settings, _fetching(backend, 0.0, BROUGHT))
+        own = None
+        if settings.swarm.mode == "embedded":
+            own = await asyncio.to_thread(EmbeddedSwarm, settings.swarm, came, forked=forked)
+        return await _open(backend, settings, came, own, stack, offered, came=True)
+
+    opening = _keep_open(backend, open_engine, bool(model.sources))
+    task = asyncio.create_task(opening, name="open model")
     try:
         yield
     finally:
@@ -51,23 +79,19 @@ async def opened(
 
 
 async def _keep_open(
-    backend: Backend, settings: Settings, model: ModelEntry, swarm: EmbeddedSwarm | None
+    backend: Backend,
+    open_engine: Callable[..., Awaitable[Engine]],
+    fetches: bool,
 ) -> None:
     while True:
         async with AsyncExitStack() as stack:
-
-            async def open_engine(backend: Backend, stack: AsyncExitStack = stack) -> Engine:
-                if settings.swarm.mode == "gateway":
-                    return await open_gateway(backend, settings.swarm, model, stack)
-                return await _open(backend, settings, model, swarm, stack)
-
-            await backend.start(open_engine)
+            await backend.start(partial(open_engine, stack=stack))
             if backend.status.stage is Stage.READY:
                 await asyncio.get_running_loop().create_future()  # until cancelled
         if backend.status.stage is not Stage.RETRYING:
             return  # whoever asks for this model again opens it anew, with nodes of its own
         # The other app, or a network, may be there later.
-        await asyncio.sleep(FETCH_AGAIN_SECONDS if model.sources else AGAIN_SECONDS)
+        await asyncio.sleep(FETCH_AGAIN_SECONDS if fetches else AGAIN_SECONDS)
 
 
 async def _open(
@@ -76,15 +100,13 @@ async def _open(
     model: ModelEntry,
     swarm: EmbeddedSwarm | None,
     stack: AsyncExitStack,
+    offered: Offered | None,
+    *,
+    came: bool = False,
 ) -> Engine:
-    came = bool(model.sources)
-    if came:
-        model = await brought(model, settings, _fetching(backend, 0.0, BROUGHT))
-        if settings.swarm.mode == "embedded":
-            swarm = await asyncio.to_thread(EmbeddedSwarm, settings.swarm, model)
     if swarm is not None:
         progress = max(backend.status.progress, NODES_STARTING)
-        backend.doing("Starting the nodes on this machine", progress)
+        backend.doing(STARTING_NODES, progress)
         await stack.enter_async_context(swarm)
         reporter = asyncio.create_task(_report(backend, swarm), name="report nodes")
         stack.callback(reporter.cancel)
@@ -102,6 +124,7 @@ async def _open(
         active_adapter=str(model.adapter_path) if model.adapter_path else None,
         initial_peers=peers,
         dht_prefix=model.dht_prefix,
+        quantize=model.quantize or settings.swarm.quantize,
     )
     if swarm is not None:  # an own node that was lost is being started again right now
         config = replace(config, ban_seconds=1.0, missing_blocks_timeout=60.0)
@@ -113,6 +136,9 @@ async def _open(
     if swarm is None and places.on_a_space():
         watching = asyncio.create_task(doors.watch_ports(backend, client), name="watch ports")
         stack.callback(watching.cancel)
+    if swarm is None and offered is not None:
+        looking = asyncio.create_task(offered.keep_looking(client), name="look for models")
+        stack.callback(looking.cancel)
     announced = swarm.announced if swarm is not None else peers
     join = join_command(
         model.checkpoint, client.prefix, announced, revision=model.revision, adapter=model.adapter
@@ -159,7 +185,9 @@ async def _nodes_up(backend: Backend, swarm: EmbeddedSwarm) -> None:
 async def _report(backend: Backend, swarm: EmbeddedSwarm) -> None:
     """Say in the page what is wrong with a node of our own."""
     async for snapshot in swarm.changes():
-        backend.warn(next(filter(None, map(_trouble_of, snapshot.children)), ""))
+        said = filter(None, map(_trouble_of, snapshot.children))
+        starting = any(child.state is ChildState.STARTING for child in snapshot.children)
+        backend.warn(next(said, STARTING_NODES if starting else ""))
 
 
 def _trouble_of(child: ChildStatus) -> str:

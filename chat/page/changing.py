@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -16,19 +14,12 @@ from chat.kept.likes import Likes
 from chat.live.chat import Chat
 from chat.live.store import LOST
 from chat.page import paint
+from chat.page.asking import Asked
 from chat.page.desk import Desk
 from chat.page.parts import Updates, Values
 from farmesh.errors import FarMeshError
 
 log = logging.getLogger(__name__)
-
-# By how much each of these options steps through the versions of which message from the end.
-STEPS = {
-    paint.EARLIER: (-1, -1),
-    paint.LATER: (-1, 1),
-    paint.EARLIER_QUESTION: (-2, -1),
-    paint.LATER_QUESTION: (-2, 1),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +27,35 @@ class Changing:
     desk: Desk
 
     async def edit(self, values: Values, request: gr.Request) -> Updates:
-        """Another text for the message of a box; the page's script says which, and what."""
+        """Another text for a message."""
 
-        async def act(chat: Chat) -> Updates:
-            index, text = _edited(values[self.desk.parts.edited])
-            await chat.edit(node_at(chat, index), text, self.desk.request_of(values))
+        async def act(chat: Chat, asked: Asked) -> Updates:
+            await chat.edit(asked.node, asked.text, self.desk.request_of(values))
             return {}
 
-        return await self.desk.do(values, request, act)
+        return await self.desk.do_asked(values, request, act)
 
-    async def choose(self, values: Values, request: gr.Request, data: gr.SelectData) -> Updates:
-        """One of the options under the last reply."""
+    async def show_version(self, values: Values, request: gr.Request) -> Updates:
+        """Another version of a message, and what followed that."""
 
-        async def act(chat: Chat) -> Updates:
-            if data.value == paint.CONTINUE:
-                await chat.continue_reply(self.desk.request_of(values))
-            elif data.value in STEPS:
-                place, by = STEPS[data.value]
-                await chat.show_version(chat.view.entries[place].node_id, by)
+        async def act(chat: Chat, asked: Asked) -> Updates:
+            await chat.show_version(asked.node, asked.by)
             return {}
 
-        return await self.desk.do(values, request, act)
+        return await self.desk.do_asked(values, request, act)
 
     async def undo(self, values: Values, request: gr.Request) -> Updates:
+        """Take the last turn back; its text goes into the box, if that is empty."""
+
         async def act(chat: Chat) -> Updates:
-            return {self.desk.parts.box: await chat.undo()}
+            return {self.desk.parts.told: paint.told(spare=await chat.undo())}
+
+        return await self.desk.do(values, request, act)
+
+    async def redo(self, values: Values, request: gr.Request) -> Updates:
+        async def act(chat: Chat) -> Updates:
+            await chat.redo()
+            return {}
 
         return await self.desk.do(values, request, act)
 
@@ -91,19 +86,7 @@ def node_at(chat: Chat, index: int) -> int:
     Raises:
         ChatError: there is none; the app was started anew under an open page.
     """
-    owners = paint.messages(chat.view.entries)[1]
+    owners = paint.owners(chat.view.entries)
     if not 0 <= index < len(owners):
         raise ChatError(LOST)
     return owners[index]
-
-
-def _edited(data: Any) -> tuple[int, str]:
-    """
-    Raises:
-        ChatError: it is nothing that the page's script has written.
-    """
-    try:
-        told = json.loads(data)
-        return int(told["index"]), str(told["text"])
-    except (TypeError, ValueError, KeyError):
-        raise ChatError(LOST) from None

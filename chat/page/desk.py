@@ -21,6 +21,7 @@ from chat.live.chat import Chat
 from chat.live.prompts import Request
 from chat.live.store import ChatStore
 from chat.page import paint
+from chat.page.asking import Asked, read
 from chat.page.parts import Parts, Updates, Values
 from chat.words import explain
 from farmesh.errors import FarMeshError
@@ -38,21 +39,41 @@ class Desk:
     async def do(
         self, values: Values, request: gr.Request, act: Callable[[Chat], Awaitable[Updates]]
     ) -> Updates:
-        """Do one thing; what is refused is said, and what the person wrote stays."""
-        box = self.parts.box
+        """Do one thing to the chat that the page shows; what is refused is said."""
+        return await self._do(values, request, str(values[self.parts.chat_id] or ""), act)
+
+    async def do_asked(
+        self, values: Values, request: gr.Request, act: Callable[[Chat, Asked], Awaitable[Updates]]
+    ) -> Updates:
+        """Do what the page's script asks for; it hears what came of it."""
         try:
-            chat = self.chat_of(values, request)
-            waiting = await self.use_wanted(chat, values)
-            updates = await act(chat)
-            if waiting:
-                written = updates.get(box, values[box])
-                updates[box] = "\n".join([*waiting, *([written] if written else [])])
-            return {self.parts.notice: gr.update(value="", visible=False), **updates}
+            asked = read(values[self.parts.asked])
         except FarMeshError as error:
             return self.said(error)
+        return await self._do(values, request, asked.chat, lambda chat: act(chat, asked), asked.id)
+
+    async def _do(
+        self,
+        values: Values,
+        request: gr.Request,
+        chat_id: str,
+        act: Callable[[Chat], Awaitable[Updates]],
+        message_id: str = "",
+    ) -> Updates:
+        told = self.parts.told
+        try:
+            chat = self.chat_of(chat_id, request)
+            waiting = await self.use_wanted(chat, values)
+            updates = await act(chat)
+            if waiting or message_id:
+                updates.setdefault(told, paint.told(back=waiting, taken=message_id))
+            return {self.parts.notice: gr.update(value="", visible=False), **updates}
+        except FarMeshError as error:
+            refusal: Exception = error
         except Exception as error:
             log.exception("an action of the page failed")
-            return self.said(error)
+            refusal = error
+        return {**self.said(refusal), told: paint.told(refused=message_id)}
 
     async def use_wanted(self, chat: Chat, values: Values) -> tuple[str, ...]:
         """Let the chat go on with the model that was chosen; returns the texts that waited in it.
@@ -67,14 +88,21 @@ class Desk:
                 await self.store.use(chat, wanted[1:])
         return ()
 
-    def chat_of(self, values: Values, request: gr.Request) -> Chat:
+    def chat_of(self, chat_id: str, request: gr.Request) -> Chat:
         """
         Raises:
             ChatError: no id of ours, or this person has too many chats.
         """
         visitor = visitor_of(request.request)
-        chat_id = str(values[self.parts.chat_id] or "")
         return self.store.open(chat_id, visitor.person, visitor.caller)
+
+    def shown(self, values: Values, request: gr.Request) -> Chat:
+        """The chat that the page shows.
+
+        Raises:
+            ChatError: no id of ours, or this person has too many chats.
+        """
+        return self.chat_of(str(values[self.parts.chat_id] or ""), request)
 
     def request_of(self, values: Values) -> Request:
         """

@@ -12,7 +12,7 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from chat.access.callers import visitor_of
-from chat.conversation.tree import Conversation
+from chat.conversation.data import from_data
 from chat.ids import is_id
 from chat.kept.archive import Archive, CannotKeep, Kept
 
@@ -26,6 +26,7 @@ class Entry(BaseModel):
 
     title: Title
     named: bool = False
+    pinned: bool = False
     updated: int = Field(ge=0, lt=2**53)
     data: dict[str, Any]
 
@@ -50,9 +51,9 @@ def add_routes(app: FastAPI, archive: Archive) -> None:
         person = _person(request)
         if not is_id(chat_id):
             raise HTTPException(404)
-        kept = Kept(chat_id, entry.title, entry.named, entry.updated)
+        kept = Kept(chat_id, entry.title, entry.named, entry.updated, entry.pinned)
         try:
-            Conversation.from_data(entry.data.get("messages"))
+            await asyncio.to_thread(from_data, entry.data)
             await asyncio.to_thread(archive.put, person, kept, entry.data)
         except ValueError as error:
             raise HTTPException(400, str(error)) from None

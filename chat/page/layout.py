@@ -13,7 +13,6 @@ from typing import Any
 import gradio as gr
 
 from chat.conversation import controls
-from chat.models.fit import about, label
 from chat.models.open_models import Models
 from chat.page.labels import t
 from chat.page.parts import Parts, Presets
@@ -74,7 +73,7 @@ def lay_out(
             with gr.Column(elem_id="fm-foot"):
                 notice = drawn(elem_id="fm-notice-slot", visible=False)
                 queued = drawn(elem_id="fm-queued-slot", visible=False)
-                box, send, stop = _composer()
+                stop = _composer()
                 with gr.Row(elem_id="fm-lines"):
                     status = drawn(elem_id="fm-status")
                     meter = drawn(elem_id="fm-meter-slot")
@@ -83,18 +82,20 @@ def lay_out(
             presets = _presets()
             knobs, system, begin = _controls(own, system_prompt)
             drawn(render("keys"), elem_id="fm-keys")
+        told = drawn(elem_id="fm-told", visible="hidden")
+        facts = drawn(elem_id="fm-facts", visible="hidden")
     parts = Parts(
         chat_id=gr.Textbox(elem_id="fm-chat-id", label="Chat", **HIDDEN),
         model_id=gr.Textbox(elem_id="fm-model-id", label="Model", **HIDDEN),
-        edited=gr.Textbox(elem_id="fm-edited", label="Edited", **HIDDEN),
+        asked=gr.Textbox(elem_id="fm-asked", label="Asked", **HIDDEN),
+        told=told,
+        facts=facts,
         history=history,
         live=live,
         status=status,
         meter=meter,
         notice=notice,
         queued=queued,
-        box=box,
-        send=send,
         stop=stop,
         system=system,
         begin=begin,
@@ -132,12 +133,11 @@ def _sidebar(options: PageOptions, *, likes: bool) -> None:
 
 def _header(options: PageOptions, models: Models | None) -> str:
     """The model's name, or a choice where there is one; its state, and the page's buttons."""
-    offers, chosen = [], ""
+    offers: list[tuple[str, str, str]] = []
+    chosen = ""
     if models is not None:
         chosen = models.default.id
-        for entry in models.entries:
-            fits = models.fit(entry)
-            offers.append((entry.id, label(entry, fits), about(entry, fits)))
+        offers = [(entry.id, *models.offer(entry)) for entry in models.entries]
     model, said = options.model, options.about
     return render("header", offers=offers, chosen=chosen, about=said, model=model)
 
@@ -168,9 +168,10 @@ def _log(options: PageOptions) -> tuple[gr.Chatbot, gr.Chatbot]:
     return history, live
 
 
-def _composer() -> tuple[gr.Textbox, gr.Button, gr.Button]:
+def _composer() -> gr.Button:
+    """The box and its buttons; what they do is the page's script's (assets/sending.js)."""
     with gr.Row(elem_id="fm-composer", equal_height=True):
-        box = gr.Textbox(
+        gr.Textbox(
             elem_id="fm-box",
             label=t("Message"),
             show_label=False,
@@ -181,16 +182,16 @@ def _composer() -> tuple[gr.Textbox, gr.Button, gr.Button]:
             autofocus=True,
             scale=1,
         )
-        # Takes its own way to the server (assets/opening.js): Gradio's is slower than tokens are.
-        stop = gr.Button(t("Stop"), elem_id="fm-stop", visible=False, **BUTTON)
-        send = gr.Button(t("Send"), elem_id="fm-send", variant="primary", **BUTTON)
-    return box, send, stop
+        stop = gr.Button(t("Stop"), elem_id="fm-stop", visible="hidden", **BUTTON)
+        gr.Button(t("Send"), elem_id="fm-send", variant="primary", **BUTTON)
+    return stop
 
 
 # --- how it replies ------------------------------------------------------------------------------
 
 
 def _presets() -> Presets:
+    changed = drawn(elem_id="fm-preset-changed", visible=False)
     with gr.Row(elem_id="fm-preset-row"):
         name = gr.Dropdown(
             [controls.OWN_PRESET, *controls.PRESETS],
@@ -205,7 +206,7 @@ def _presets() -> Presets:
         forget = gr.Button(t("Forget"), elem_id="fm-preset-forget", **BUTTON)
     kept = gr.BrowserState({}, storage_key="farmesh.presets", secret=PRESETS_SECRET)
     touched = gr.BrowserState({}, storage_key="farmesh.controls", secret=PRESETS_SECRET)
-    return Presets(name, save, forget, kept, touched)
+    return Presets(name, changed, save, forget, kept, touched)
 
 
 def _controls(
@@ -253,7 +254,7 @@ def _controls(
 
 
 def _slider(slider: controls.Slider, own: SamplingParams) -> gr.Slider:
-    return gr.Slider(
+    made = gr.Slider(
         slider.low,
         slider.high,
         value=getattr(own, slider.name),
@@ -262,3 +263,7 @@ def _slider(slider: controls.Slider, own: SamplingParams) -> gr.Slider:
         info=t(slider.info),
         elem_id=f"fm-{slider.name.replace('_', '-')}",
     )
+    # What is out of range is refused where all values are read, with a sentence, and not here with
+    # a traceback. No subclass: Gradio would write a stub for it beside this file.
+    made.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    return made

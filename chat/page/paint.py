@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chat import words
 from chat.conversation import controls
+from chat.conversation.attached import split
 from chat.conversation.reply import Phase, ReplyView
-from chat.conversation.tree import Entry
+from chat.conversation.tree import Entry, Message
 from chat.errors import Forward
 from chat.live.view import ChatView
 from chat.page.markup import markdown, typed
@@ -20,9 +23,6 @@ NEARLY_FULL = 0.8  # share of the context from which the meter warns
 FULL = 0.95
 QUEUED_CHARS = 200  # shown of a message that waits
 _THINK = re.compile(r"<think>(.*?)(</think>|\Z)", re.DOTALL)
-
-EARLIER, LATER, CONTINUE = "earlier", "later", "continue"
-EARLIER_QUESTION, LATER_QUESTION = "earlier question", "later question"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,38 @@ def parts_of(text: str) -> Iterator[Part]:
         yield Part(rest)
 
 
-def messages(entries: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[int]]:
-    """Values for the chat log, and the node that each of them belongs to."""
-    values: list[dict[str, Any]] = []
-    owners: list[int] = []
-    for entry in entries:
-        for value in _boxes(entry.message.role, entry.message.text):
-            values.append(value)
-            owners.append(entry.node_id)
-    if values and entries[-1].message.role == "assistant":
-        values[-1]["options"] = options(entries)
-    return values, owners
+def messages(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Values for the chat log."""
+    return [box for entry in entries for box in _boxes(entry.message.role, entry.message.text)]
+
+
+def owners(entries: Sequence[Entry]) -> list[int]:
+    """The node that each of the boxes of :func:`messages` belongs to."""
+    return [
+        entry.node_id
+        for entry in entries
+        for _ in ((0,) if entry.message.role == "user" else parts_of(entry.message.text))
+    ]
+
+
+def facts(view: ChatView) -> str:
+    """What the page's script has to know of the messages, beside what is drawn of them."""
+    nodes = owners(view.entries)
+    known: dict[str, Any] = {"nodes": nodes, "sent": view.sent, "redo": view.can_redo}
+    known["versions"] = {
+        entry.node_id: [entry.version + 1, entry.versions]
+        for entry in view.entries
+        if entry.versions > 1
+    }
+    if 0 < view.dropped < len(view.entries):
+        known["first"] = view.entries[view.dropped].node_id
+    known["cut"] = bool(view.entries) and view.entries[-1].message.cut
+    return render("data", of="facts", data=json.dumps(known))
+
+
+def told(**outcome: Any) -> str:
+    """What became of an action, for the page's script; no two are alike."""
+    return render("data", of="told", data=json.dumps({**outcome, "at": time.monotonic_ns()}))
 
 
 def live(view: ReplyView | None) -> list[dict[str, Any]]:
@@ -67,7 +88,13 @@ def live(view: ReplyView | None) -> list[dict[str, Any]]:
 
 def _boxes(role: str, text: str) -> list[dict[str, Any]]:
     if role == "user":
-        return [_box(role, typed(text))]
+        files, said = split(text)
+        chips = "".join(
+            f'<details class="fm-file"><summary>{typed(file.name)}</summary>{typed(file.text)}'
+            "</details>"
+            for file in files
+        )
+        return [_box(role, chips + (typed(said) if said or not files else ""))]
     boxes = []
     for part in parts_of(text):
         box = _box(role, markdown(part.text))
@@ -88,28 +115,6 @@ def answer(text: str) -> str:
     return "\n\n".join(part.text for part in parts_of(text) if not part.thought) or text
 
 
-def options(entries: Sequence[Entry]) -> list[dict[str, str]]:
-    """What can be done with the last reply beside the icons: its versions, continuing it."""
-    reply = entries[-1]
-    found = []
-    if len(entries) > 1:
-        found += _pager(entries[-2], "question", EARLIER_QUESTION, LATER_QUESTION)
-    found += _pager(reply, "reply", EARLIER, LATER)
-    if reply.message.cut:
-        found.append({"value": CONTINUE, "label": "Continue"})
-    return found
-
-
-def _pager(entry: Entry, name: str, earlier: str, later: str) -> list[dict[str, str]]:
-    where = f"{name} {entry.version + 1} of {entry.versions}"
-    found = []
-    if entry.version > 0:
-        found.append({"value": earlier, "label": f"‹ {where}"})
-    if entry.version < entry.versions - 1:
-        found.append({"value": later, "label": f"{where} ›"})
-    return found
-
-
 def status(view: ChatView) -> str:
     """The line under the log."""
     reply = view.live
@@ -123,10 +128,15 @@ def status(view: ChatView) -> str:
 def _done(view: ChatView) -> str:
     """What the last reply took, and behind a click what it was made with."""
     last = view.entries[-1].message if view.entries else None
-    made = ""
-    if last is not None and last.params is not None and last.note == view.status:
-        made = controls.made_with(last.params, last.stats.seed if last.stats else None, last.model)
-    return render("done", text=view.status, made=made)
+    mine = last is not None and last.note == view.status
+    return render("done", text=view.status, made=made(last) if last and mine else "")
+
+
+def made(message: Message) -> str:
+    """What a reply was made with; empty if nobody knows."""
+    if message.params is None:
+        return ""
+    return controls.made_with(message.params, message.seed, message.model)
 
 
 def meter(view: ChatView) -> str:
@@ -170,5 +180,6 @@ def sentence(text: str, *, retry: bool = False) -> str:
 
 def queued(view: ChatView) -> str:
     """The messages that wait behind the running reply, each in one line."""
-    texts = [" ".join(text[:QUEUED_CHARS].split()) for text in view.queued]
-    return render("queued", texts=texts) if texts else ""
+    texts = [" ".join(split(text)[1][:QUEUED_CHARS].split()) for text in view.queued]
+    waiting = list(zip(view.queued_ids, texts, strict=True))
+    return render("queued", waiting=waiting) if waiting else ""

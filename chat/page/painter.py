@@ -19,13 +19,17 @@ class Painter:
         # An empty notice is not drawn first: it would wipe out what an action has just said.
         self._last: dict[Any, Any] = {parts.notice: ""}
         self._revision = -1
+        self._known: object = None  # what the facts were made from
 
     def paint(self, view: ChatView) -> Updates:
         parts = self._parts
         updates: Updates = {}
         if view.revision != self._revision:
             self._revision = view.revision
-            updates[parts.history] = paint.messages(view.entries)[0]
+            updates[parts.history] = paint.messages(view.entries)
+        if (known := (view.revision, view.sent, view.dropped)) != self._known:
+            self._known = known
+            updates[parts.facts] = gr.update(value=paint.facts(view))
         wanted = {
             parts.status: paint.status(view),
             parts.meter: paint.meter(view),
@@ -44,5 +48,5 @@ class Painter:
         if part is self._parts.live:
             return gr.update(value=paint.live(view.live), visible=view.live is not None)
         if part is self._parts.stop:
-            return gr.update(visible=value)
+            return gr.update(visible=value or "hidden")
         return gr.update(value=value, visible=bool(value))

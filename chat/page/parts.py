@@ -18,15 +18,15 @@ class Parts:
 
     chat_id: gr.Textbox
     model_id: gr.Textbox  # the model just chosen for this chat; with a ~ the wish for new chats
-    edited: gr.Textbox  # another text for a message, and for which: JSON of the page's script
+    asked: gr.Textbox  # what is to be done, and with which message: JSON of the page's script
+    told: gr.Markdown  # what became of that, as the script reads it
+    facts: gr.Markdown  # what the script has to know of the messages in ``history``
     history: gr.Chatbot
     live: gr.Chatbot
     status: gr.Markdown
     meter: gr.Markdown
     notice: gr.Markdown
     queued: gr.Markdown
-    box: gr.Textbox
-    send: gr.Button
     stop: gr.Button
     system: gr.Textbox
     begin: gr.Textbox
@@ -34,13 +34,13 @@ class Parts:
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        own = {self.chat_id, self.model_id, self.box, self.system, self.begin}
+        own = {self.chat_id, self.model_id, self.asked, self.system, self.begin}
         return {*own, *self.knobs.values()}
 
     @property
     def drawn(self) -> list[gr.components.Component]:
         return [
-            *(self.history, self.live, self.status, self.meter),
+            *(self.history, self.live, self.facts, self.status, self.meter),
             *(self.notice, self.queued, self.stop),
         ]
 
@@ -50,6 +50,7 @@ class Presets:
     """The preset's name with its two buttons, and what the browser keeps."""
 
     name: gr.Dropdown
+    changed: gr.Markdown  # beside the name, when the controls are not as it says any more
     save: gr.Button
     forget: gr.Button
     kept: gr.BrowserState

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from chat.live.chat import Chat
+from chat.page.asking import Asked
 from chat.page.desk import Desk
 from chat.page.parts import Updates, Values
 
@@ -16,21 +17,13 @@ class Sending:
     desk: Desk
 
     async def send(self, values: Values, request: gr.Request) -> Updates:
-        parts = self.desk.parts
+        """A message; the page shows it already."""
 
-        async def act(chat: Chat) -> Updates:
-            await chat.send(values[parts.box] or "", self.desk.request_of(values))
-            return {parts.box: "", parts.begin: ""}
+        async def act(chat: Chat, asked: Asked) -> Updates:
+            await chat.send(asked.text, self.desk.request_of(values), asked.id)
+            return {self.desk.parts.begin: ""} if values[self.desk.parts.begin] else {}
 
-        return await self.desk.do(values, request, act)
-
-    async def example(self, values: Values, request: gr.Request, data: gr.SelectData) -> Updates:
-        async def act(chat: Chat) -> Updates:
-            text = data.value["text"] if isinstance(data.value, dict) else str(data.value)
-            await chat.send(text, self.desk.request_of(values))
-            return {}
-
-        return await self.desk.do(values, request, act)
+        return await self.desk.do_asked(values, request, act)
 
     async def regenerate(self, values: Values, request: gr.Request) -> Updates:
         async def act(chat: Chat) -> Updates:

@@ -19,6 +19,7 @@ from chat.models.backend import Backend
 from chat.page.desk import Desk, sentence_of
 from chat.page.parts import Updates, Values
 from farmesh.errors import FarMeshError
+from farmesh.params import SamplingParams
 
 NAME_CHARS = 40  # of a preset's name
 
@@ -31,7 +32,7 @@ class Tuning:
         """Go on with another model; controls that nobody has touched take over its own values."""
         knobs = self.desk.parts.knobs
         try:
-            chat = self.desk.chat_of(values, request)
+            chat = self.desk.shown(values, request)
         except FarMeshError as error:
             return self.desk.said(error)
         own = _own_values(chat.backend)
@@ -46,14 +47,9 @@ class Tuning:
 
     # --- presets -----------------------------------------------------------------------------
 
-    def use_preset(
-        self, name: str, kept: Any, chat_id: str, request: gr.Request | None = None
-    ) -> list[Any]:
+    def use_preset(self, name: str, kept: Any, chat_id: str, request: gr.Request) -> list[Any]:
         """The controls' values for a preset; a name that is just being typed changes nothing."""
-        store = self.desk.store
-        chat = store.find(chat_id, visitor_of(request.request).person) if request else None
-        own = (chat.backend if chat else store.backend).defaults
-        values = controls.preset_values(name, own, mapping(kept))
+        values = controls.preset_values(name, self._own(chat_id, request), mapping(kept))
         return [(values or {}).get(field, gr.skip()) for field in controls.PRESET_FIELDS]
 
     def save_preset(self, name: str, kept: Any, *values: Any) -> tuple[Any, Any, Any]:
@@ -63,10 +59,11 @@ class Tuning:
                 raise ChatError("Type a name of your own for this preset, then save it.")
             chosen = dict(zip(controls.PRESET_FIELDS, values, strict=True))
             controls.read(chosen)
+            if len({*mapping(kept), named}) > controls.MAX_PRESETS:
+                raise ChatError(f"{controls.MAX_PRESETS} presets are kept already; forget one.")
         except FarMeshError as error:
             return gr.skip(), gr.skip(), sentence_of(error)
         known = {**mapping(kept), named: chosen}
-        known = dict(list(known.items())[-controls.MAX_PRESETS :])
         menu = gr.update(choices=choices(known), value=named)
         return menu, known, gr.update(value="", visible=False)
 
@@ -74,29 +71,48 @@ class Tuning:
         known = {key: value for key, value in mapping(kept).items() if key != name}
         return gr.update(choices=choices(known), value=controls.OWN_PRESET), known, gr.skip()
 
-    def list_presets(self, kept: Any) -> Any:
-        return gr.update(choices=choices(mapping(kept)))
-
     # --- the controls ------------------------------------------------------------------------
 
-    def keep_controls(self, *values: Any) -> dict[str, Any]:
-        """What the browser is to keep of the controls."""
-        return dict(zip(self.desk.parts.knobs, values, strict=True))
+    def keep_controls(
+        self, name: str, kept: Any, chat_id: str, request: gr.Request, *values: Any
+    ) -> tuple[dict[str, Any], Any]:
+        """What the browser is to keep of the controls, and whether the preset's name is right."""
+        chosen = dict(zip(self.desk.parts.knobs, values, strict=True))
+        own = self._own(chat_id, request)
+        return chosen, _changed(not controls.has_values_of(name, chosen, own, mapping(kept)))
 
-    def keep_preset(self, name: str, kept: Any, *values: Any) -> Any:
+    def keep_preset(self, name: str, kept: Any, *values: Any) -> tuple[Any, Any]:
         """The model's own values are not kept: another model has others."""
         if name == controls.OWN_PRESET:
-            return {}
-        return self.keep_controls(*values) if name in choices(mapping(kept)) else gr.skip()
+            return {}, _changed(False)
+        if name not in choices(mapping(kept)):
+            return gr.skip(), gr.skip()
+        return dict(zip(self.desk.parts.knobs, values, strict=True)), _changed(False)
 
-    def list_controls(self, touched: Any) -> list[Any]:
-        """The controls as they were left; values that do not fit any more are forgotten."""
-        values = mapping(touched)
+    def list_controls(self, touched: Any, kept: Any) -> list[Any]:
+        """The controls as they were left, and the name of their preset; values that do not fit any
+        more are forgotten."""
+        values, own = mapping(touched), self.desk.store.backend.defaults
         try:
             controls.read(values)
         except (FarMeshError, AttributeError):  # or it is no text where one should be
             values = {}
-        return [values.get(name, gr.skip()) for name in self.desk.parts.knobs]
+        known = mapping(kept)
+        names = (n for n in choices(known) if controls.has_values_of(n, values, own, known))
+        name = next(names, "") if values else controls.OWN_PRESET
+        menu = gr.update(choices=choices(known), value=name or controls.OWN_PRESET)
+        left = [values.get(name, gr.skip()) for name in self.desk.parts.knobs]
+        return [menu, _changed(not name), *left]
+
+    def _own(self, chat_id: str, request: gr.Request) -> SamplingParams:
+        """The values of the model that a chat goes on with."""
+        store = self.desk.store
+        chat = store.find(chat_id, visitor_of(request.request).person)
+        return (chat.backend if chat else store.backend).defaults
+
+
+def _changed(on: bool) -> Any:
+    return gr.update(value="changed since" if on else "", visible=on)
 
 
 def _own_values(backend: Backend) -> dict[str, Any]:

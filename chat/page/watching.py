@@ -41,7 +41,7 @@ class Watching:
     async def attach(self, values: Values, request: gr.Request) -> AsyncIterator[Updates]:
         """Show another chat, or the same one after a reload: its system prompt comes along."""
         try:
-            chat = self._desk.chat_of(values, request)
+            chat = self._desk.shown(values, request)
             await self._desk.use_wanted(chat, values)
             yield {self._desk.parts.system: chat.system}
         except FarMeshError as error:
@@ -53,7 +53,7 @@ class Watching:
     async def watch(self, values: Values, request: gr.Request) -> AsyncIterator[Updates]:
         """Draw the chat, and follow its reply until it rests. A newer watcher takes over."""
         try:
-            chat = self._desk.chat_of(values, request)
+            chat = self._desk.shown(values, request)
         except FarMeshError as error:
             yield self._desk.said(error)
             return

@@ -26,7 +26,7 @@ QUICK: dict[str, Any] = {"queue": False, **QUIET}
 def wire_chat(desk: Desk, watching: Watching, likes: Likes | None) -> None:
     """Every action returns at once; then the page watches the chat."""
     parts = desk.parts
-    said = [parts.notice, parts.box, parts.begin]
+    said = [parts.notice, parts.told, parts.begin]
     quick: dict[str, Any] = {"inputs": parts.inputs, "outputs": said, **QUICK}
     watch: dict[str, Any] = {
         "fn": watching.watch,
@@ -41,20 +41,19 @@ def wire_chat(desk: Desk, watching: Watching, likes: Likes | None) -> None:
     attach = {**watch, "fn": watching.attach, "outputs": [*parts.drawn, parts.system]}
     _hidden("Attach", "fm-attach").click(**attach)
 
-    sending, history = Sending(desk), parts.history
-    submitted = [parts.box.submit, parts.send.click]
-    gr.on(submitted, sending.send, trigger_mode="once", **quick).then(**watch)
+    sending = Sending(desk)
+    # One after the other, and none is left out: the page's script takes care of that.
+    _hidden("Say", "fm-say").click(sending.send, trigger_mode="multiple", **quick).then(**watch)
     _hidden("Retry", "fm-retry").click(sending.regenerate, **quick).then(**watch)
-    history.example_select(sending.example, **quick).then(**watch)
     _hidden("Continue", "fm-continue").click(sending.continue_reply, **quick).then(**watch)
 
     changing = Changing(desk)
-    edit = {**quick, "inputs": {*parts.inputs, parts.edited}}
-    _hidden("Edit", "fm-edit").click(changing.edit, **edit).then(**watch)
-    history.option_select(changing.choose, **quick).then(**watch)
+    _hidden("Edit", "fm-edit").click(changing.edit, **quick).then(**watch)
+    _hidden("Version", "fm-version").click(changing.show_version, **quick).then(**watch)
     _hidden("Undo", "fm-undo").click(changing.undo, **quick).then(**watch)
+    _hidden("Redo", "fm-redo").click(changing.redo, **quick).then(**watch)
     if likes is not None:
-        history.like(Liking(desk, likes).like, [parts.chat_id], parts.notice, **QUICK)
+        parts.history.like(Liking(desk, likes).like, [parts.chat_id], parts.notice, **QUICK)
 
     knobs = [parts.knobs[name] for name in controls.PRESET_FIELDS]
     quick["outputs"] = [*said, parts.model_id, *knobs]
@@ -67,16 +66,18 @@ def wire_settings(demo: gr.Blocks, desk: Desk, presets: Presets) -> None:
     name, kept = presets.name, presets.kept
     knobs: list[Any] = list(parts.knobs.values())
     changed = [parts.knobs[field] for field in controls.PRESET_FIELDS]
-    keep: dict[str, Any] = {"outputs": presets.touched, "trigger_mode": "always_last", **QUICK}
+    kept_now = [presets.touched, presets.changed]
+    keep: dict[str, Any] = {"outputs": kept_now, "trigger_mode": "always_last", **QUICK}
 
-    gr.on([knob.input for knob in knobs], tuning.keep_controls, knobs, **keep)
-    demo.load(tuning.list_controls, presets.touched, knobs, **QUICK)
+    turned = [name, kept, parts.chat_id, *knobs]
+    gr.on([knob.input for knob in knobs], tuning.keep_controls, turned, **keep)
+    found = [name, presets.changed, *knobs]
+    demo.load(tuning.list_controls, [presets.touched, kept], found, **QUICK)
     chosen = name.input(tuning.use_preset, [name, kept, parts.chat_id], changed, **QUICK)
     chosen.then(tuning.keep_preset, [name, kept, *knobs], **keep)
     outputs = [name, kept, parts.notice]
     presets.save.click(tuning.save_preset, [name, kept, *changed], outputs, **QUICK)
     presets.forget.click(tuning.forget_preset, [name, kept], outputs, **QUICK)
-    demo.load(tuning.list_presets, kept, name, **QUICK)
 
 
 def _hidden(label: str, elem_id: str) -> gr.Button:

@@ -22,6 +22,7 @@ from chat.serving.application import application
 from chat.serving.server import Server, listen
 from chat.settings.catalogue import Catalogue
 from chat.settings.schema import Settings
+from farmesh import nursery
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ async def run(settings: Settings, catalogue: Catalogue) -> None:
             settings, catalogue = await opening.offered(settings, catalogue)
         settings, note = await choice.at_start(settings, catalogue, this_machine())
         model = catalogue[settings.models.default]
-        models = await stack.enter_async_context(Models(settings, catalogue, ledger.watch))
+        models = await stack.enter_async_context(
+            Models(settings, catalogue, ledger.watch, forked=nursery.POSSIBLE)
+        )
         chats = await stack.enter_async_context(
             ChatStore(models.default, settings.chat, models=models)
         )

@@ -25,7 +25,7 @@ def _absolute(value: object) -> object:
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Quantize = Literal["none", "int8", "nf4"]
+Quantize = Literal["auto", "none", "int8", "int4", "nf4"]
 Address = Annotated[str, Field(pattern=r"^/.+/p2p/\w+$")]
 # Where a FarMesh Chat is: no name or password in it, and no /v1 at its end.
 AppUrl = Annotated[
@@ -118,7 +118,10 @@ class SwarmSettings(Section):
     )
     nodes: int = Field(2, ge=1, le=64, description="embedded: node processes to start")
     threads: int = Field(
-        0, ge=0, le=1024, description="embedded: torch threads per node; 0 shares out the cores"
+        0,
+        ge=0,
+        le=1024,
+        description="embedded: threads per node; 0: as many as there are cores, if that is faster",
     )
     cache_tokens: int = Field(
         16384, ge=64, description="embedded: tokens of context a node keeps for all chats together"
@@ -135,9 +138,10 @@ class SwarmSettings(Section):
         "auto: float32 on CPUs, bfloat16 on GPUs",
     )
     quantize: Quantize = Field(
-        "none",
-        description="embedded: weights in int8 or nf4: less memory, not quite the same replies "
-        "(needs requirements-quant.txt)",
+        "auto",
+        description="embedded: weights in int8, int4 or nf4: less memory, not quite the same "
+        "replies (nf4 needs requirements-quant.txt); auto: as a GGUF file has them, where that is "
+        "fast; none: in dtype",
     )
     state_dir: FilePath = Field(
         Path(".state"), description="folder for the embedded nodes' identities and logs"

@@ -180,6 +180,11 @@ def supported_models() -> tuple[str, ...]:
     return tuple(sorted(_FAMILIES))
 
 
+def prefixes_of(name: str) -> frozenset[str]:
+    """The DHT keys that a model of this name may have, whatever its family."""
+    return frozenset(family.dht_prefix(name) for family in _FAMILIES.values())
+
+
 def family_of(config: Mapping[str, Any]) -> Family:
     """The family of a ``config.json``.
 

@@ -6,11 +6,13 @@ formats are unpacked by ``gguf``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PreTrainedConfig
@@ -22,16 +24,19 @@ from transformers.modeling_gguf_pytorch_utils import (
 
 from farmesh.checkpoint.families import Family, family_of
 from farmesh.checkpoint.gguf_config import ROPE_FREQS, ROPE_LONG, ROPE_SHORT, describe
+from farmesh.checkpoint.gguf_groups import groups_in
 from farmesh.checkpoint.gguf_model import GgufModel, open_gguf, open_header
 from farmesh.errors import CheckpointError, UnsupportedModel
 from farmesh.hub.files import Source
 from farmesh.hub.progress import Progress
+from farmesh.kernels.groups import Grouped
 
 # What transformers and torch raise for a configuration that makes no sense.
 _MISTAKES = (
     *(ValueError, TypeError, KeyError, AttributeError, IndexError),
     *(ArithmeticError, AssertionError, RuntimeError, StrictDataclassError),
 )
+_FEW_BITS = 9  # for each weight: above it the numbers are floating point
 _TOKENS = "tokenizer.ggml.tokens"
 _EOS_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
 # A file names one token that ends a text. These end a turn, whatever the file says; llama.cpp has
@@ -108,6 +113,53 @@ class GgufStore:
             self._source.fetch({self._model.files[stored] for stored in self._stored[name]})
             tensors[name] = self._read(name).to(dtype)
         return tensors
+
+    def grouped(self, name: str) -> Grouped | None:
+        stored = self._stored.get(name, [])
+        if len(stored) != 1:
+            return None
+        tensor = self._model.tensors[stored[0]]
+        self._source.fetch({self._model.files[stored[0]]})
+        groups = groups_in(tensor.kind, self._model.packed(stored[0]), tensor.shape)
+        order = None if groups is None else self._order(name, stored[0], groups.shape)
+        return None if groups is None or order is None else groups.rows(order)
+
+    def stored_bytes(self, name: str) -> int | None:
+        stored = [self._model.tensors[part] for part in self._stored.get(name, [])]
+        size = sum(tensor.size for tensor in stored)
+        weights = sum(math.prod(tensor.shape) for tensor in stored)
+        return size if 0 < 8 * size < _FEW_BITS * weights else None
+
+    def _order(
+        self, name: str, stored: str, shape: tuple[int, int]
+    ) -> npt.NDArray[np.intp] | slice | None:
+        """Where each row of a matrix lies in its file; None where more is done to it than that.
+
+        transformers' class is given numbers that say where they are, instead of weights.
+        """
+        rows = np.broadcast_to(np.arange(shape[0], dtype=np.float32)[:, None], shape)
+        columns = np.broadcast_to(np.arange(shape[1], dtype=np.float32), shape)
+        moved, same = self._processed(name, stored, rows), self._processed(name, stored, columns)
+        if moved is rows and same is columns:
+            return slice(None)
+        if moved is None or moved.shape != shape or not np.array_equal(same, columns):
+            return None
+        order = moved[:, 0].astype(np.intp)
+        in_rows = np.array_equal(moved, np.broadcast_to(moved[:, :1], shape))
+        return order if in_rows and np.array_equal(np.sort(order), np.arange(shape[0])) else None
+
+    def _processed(self, name: str, stored: str, weights: Any) -> Any:
+        made: dict[str, dict[str, torch.Tensor]] = {"tensors": {}}
+        try:
+            done = self._processor.process(
+                weights=weights,
+                name=stored,
+                tensor_key_mapping=self._mapping,
+                parsed_parameters=made,
+            )
+        except ValueError:  # numpy cannot reshape it; reading it says so
+            return None
+        return done.weights if done.name is not None else None
 
     def eos_token_ids(self) -> frozenset[int]:
         """The tokens that the file names, and those whose text can only mean the end of a turn."""

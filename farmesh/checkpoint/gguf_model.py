@@ -75,6 +75,17 @@ class GgufModel:
             )
         return value
 
+    def packed(self, name: str) -> npt.NDArray[np.uint8]:
+        """A tensor's bytes.
+
+        Raises: CheckpointError when its file cannot be read, or is shorter than it was.
+        """
+        tensor = self.tensors[name]
+        data = self.source.read(self.files[name], tensor.offset, tensor.size)
+        if len(data) < tensor.size:
+            raise CheckpointError(f"{self.files[name]} has become shorter than it was.")
+        return np.frombuffer(data, np.uint8)
+
     def numbers(self, name: str) -> Numbers:
         """A tensor in float32, in torch's shape.
 

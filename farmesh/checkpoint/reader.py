@@ -23,6 +23,7 @@ from farmesh.errors import CheckpointError
 from farmesh.hub.gguf_names import model_name
 from farmesh.hub.progress import Progress
 from farmesh.hub.source import open_source
+from farmesh.kernels.groups import Grouped
 
 
 class Checkpoint:
@@ -115,6 +116,17 @@ class Checkpoint:
         """
         return self._store.read(names, dtype)
 
+    def grouped(self, name: str) -> Grouped | None:
+        """A matrix as whole numbers, where its file has it so and nothing is lost; else None.
+
+        Raises: CheckpointError.
+        """
+        return self._store.grouped(name)
+
+    def stored_bytes(self, name: str) -> int | None:
+        """What a tensor takes in a file that has it in 8 bits or fewer; else None."""
+        return self._store.stored_bytes(name)
+
     def load_module(self, module: torch.nn.Module, prefix: str, dtype: torch.dtype) -> None:
         """Fill a module made on the meta device with the tensors under ``prefix``.
 
@@ -128,17 +140,20 @@ class Checkpoint:
         for name, wanted in module.named_parameters():
             if name not in tensors:
                 raise CheckpointError(f"{self.path} lacks the tensor {prefix}{name}.")
-            if tensors[name].shape != wanted.shape:
-                raise CheckpointError(
-                    f"{self.path}: {prefix}{name} has shape {tuple(tensors[name].shape)}, "
-                    f"its configuration says {tuple(wanted.shape)}."
-                )
+            self.check_shape(prefix + name, tuple(tensors[name].shape), tuple(wanted.shape))
         known = dict(module.named_parameters())
         module.load_state_dict(
             {name: tensor for name, tensor in tensors.items() if name in known}, assign=True
         )
         module.requires_grad_(False)
         module.eval()
+
+    def check_shape(self, name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+        """Raises: CheckpointError when a tensor has another shape than the configuration says."""
+        if shape != wanted:
+            raise CheckpointError(
+                f"{self.path}: {name} has shape {shape}, its configuration says {wanted}."
+            )
 
     def check_span(self, span: Span) -> None:
         """Raises: CheckpointError when the model has no such blocks."""

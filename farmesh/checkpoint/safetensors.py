@@ -16,6 +16,7 @@ from farmesh.errors import CheckpointError
 from farmesh.hub.files import CONFIG, Source
 from farmesh.hub.gguf_names import models_among
 from farmesh.hub.progress import Progress
+from farmesh.kernels.groups import Grouped
 
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
@@ -103,6 +104,12 @@ class SafetensorsStore:
         beginnings = tuple(prefixes)
         files = [file for name, file in self._files.items() if name.startswith(beginnings)]
         self._source.fetch(files, progress)
+
+    def grouped(self, _: str) -> Grouped | None:
+        return None  # these files hold floating point
+
+    def stored_bytes(self, _: str) -> int | None:
+        return None
 
     def _stored_name(self, name: str) -> str:
         return name.partition(".")[2] if self._rootless else name

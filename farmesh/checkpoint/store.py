@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig
 
 from farmesh.checkpoint.families import Family
 from farmesh.hub.progress import Progress
+from farmesh.kernels.groups import Grouped
 
 
 class TensorStore(Protocol):
@@ -36,6 +37,15 @@ class TensorStore(Protocol):
 
         Raises: CheckpointError when a tensor or its file is missing or unreadable.
         """
+
+    def grouped(self, name: str) -> Grouped | None:
+        """A matrix as the files have it, where that is whole numbers in groups; else None.
+
+        Raises: CheckpointError when the tensor or its file is missing or unreadable.
+        """
+
+    def stored_bytes(self, name: str) -> int | None:
+        """What a tensor takes where the files have it in 8 bits or fewer; else None."""
 
     def eos_token_ids(self) -> frozenset[int]:
         """Tokens that end a reply."""

@@ -152,10 +152,11 @@ def _add_serve(commands: Any) -> None:
     )
     group.add_argument(
         "--quantize",
-        choices=("none", "int8", "nf4"),
-        default="none",
-        help="keep the weights in 8 or 4 bits: less memory, not quite the same replies; needs the "
-        "extra quant (none)",
+        choices=("auto", "none", "int8", "int4", "nf4"),
+        default="auto",
+        help="keep the weights in 8 or 4 bits: less memory, faster on CPUs, not quite the same "
+        "replies; auto: as a GGUF file has them, where that is fast; none: in --dtype; nf4, and "
+        "int8 of some families, need the extra quant (auto)",
     )
     group.add_argument(
         "--threads", type=_natural, default=0, metavar="N", help="torch threads; 0: as torch likes"

@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--attn_cache_tokens", type=int, help="tokens of context held per block")
     parser.add_argument("--device", help="cpu, cuda or cuda:N")
     parser.add_argument("--torch_dtype", default="auto", help="auto, float32, bfloat16, float16")
-    parser.add_argument("--quant_type", choices=["none", "int8", "nf4"], default="none")
+    parser.add_argument("--quant_type", choices=["none", "int8", "nf4"])
     parser.add_argument("--adapters", nargs="*", default=[], help="LoRA adapters to serve too")
     parser.add_argument("--revision", help="branch, tag or commit on the hub")
     parser.add_argument("--cache_dir", help="where files from the hub are kept")

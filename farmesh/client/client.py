@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from transformers import PreTrainedConfig
 
+from farmesh.checkpoint.families import prefixes_of
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.client.dialling import Dialler
 from farmesh.client.ends import Ends
 from farmesh.client.lookout import Lookout
 from farmesh.client.session import InferenceSession
+from farmesh.client.stem import Stem
 from farmesh.client.view import SwarmView
 from farmesh.config import ClientConfig
 from farmesh.core import SwarmSnapshot
@@ -63,7 +66,8 @@ class FarMeshClient:
                 cache_dir=config.cache_dir,
                 token=config.hf_token,
             ),
-            threads=config.threads,
+            threads=config.threads or 1,
+            make_stem=partial(Stem, quantize=config.quantize, threads=config.threads),
             clock=clock,
         )
         checkpoint = self._ends.checkpoint
@@ -134,6 +138,18 @@ class FarMeshClient:
         """
         await self._lookout.look()
         return self.snapshot
+
+    async def look_for(self, names: Collection[str]) -> dict[str, SwarmSnapshot]:
+        """Who serves other models in this swarm, by the names that were asked for.
+
+        Args:
+            names: of models on the hub, of GGUF files without their ending, or DHT keys. A model
+                that no node lists is left out of the answer.
+
+        Raises: SwarmUnreachable when the swarm was not joined or does not answer.
+        """
+        keys = {key: name for name in names for key in (name, *prefixes_of(name))}
+        return {keys[seen.prefix]: seen for seen in await self._lookout.look_for(keys)}
 
     # --- lifetime ---------------------------------------------------------------------------------
 

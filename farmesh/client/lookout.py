@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from farmesh.client.view import IMPATIENT_SECONDS, SwarmView
 from farmesh.config import ClientConfig
-from farmesh.core import PeerId, Route, Span
+from farmesh.core import PeerId, Route, Span, SwarmSnapshot
 from farmesh.errors import (
     FarMeshError,
     HopLost,
@@ -112,6 +112,28 @@ class Lookout:
                 await directory.rejoin()
         if self.view.see(nodes):
             self._news()
+
+    async def look_for(self, prefixes: Collection[str]) -> tuple[SwarmSnapshot, ...]:
+        """Who serves those of other models that are listed in the swarm.
+
+        Raises: SwarmUnreachable.
+        """
+        if self.network is None:
+            raise self.join_error or SwarmUnreachable("The swarm has not been joined yet.")
+        directory = self.network.directory
+        try:
+            listed = {
+                prefix: blocks
+                for prefix, blocks in (await directory.models()).items()
+                if prefix in prefixes
+            }
+            found = await asyncio.gather(*(directory.lookup(*model) for model in listed.items()))
+        except (TimeoutError, OSError) as error:
+            raise SwarmUnreachable("The swarm's DHT does not answer.") from error
+        return tuple(
+            SwarmSnapshot(prefix, blocks, nodes)
+            for (prefix, blocks), nodes in zip(listed.items(), found, strict=True)
+        )
 
     def _news(self) -> None:
         """Wake everybody who waits for a change."""

@@ -1,12 +1,15 @@
 """How the next token is chosen. Pure: logits, the tokens so far and one random number in.
 
 The filters are transformers' own logits processors, in the order in which ``generate`` applies
-them; what it lacks (presence and frequency penalties, after OpenAI's API reference) is here.
+them; what it lacks (presence and frequency penalties, after OpenAI's API reference) is here. Its
+top-p sorts the whole vocabulary, which takes longer than a small model's blocks: the same choice is
+made here among the few likeliest tokens.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,13 +82,10 @@ def choose_tokens(logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[int
         if row.needs_context or row.banned is not None:
             logits[index] = _reshaped(logits[index], row)
         groups.setdefault(_group_key(row.params), []).append(index)
-    for key, members in groups.items():
+    for members in groups.values():
         scores = logits[members] if len(members) < len(rows) else logits
-        if key is None:
-            tokens = scores.argmax(dim=-1).tolist()
-        else:
-            numbers = torch.tensor([rows[index].uniform for index in members], dtype=torch.float64)
-            tokens = _draw(_warpers(*key)(_NO_IDS, scores), numbers)
+        numbers = [rows[index].uniform for index in members]
+        tokens = _chosen(scores, rows[members[0]].params, numbers)
         for index, token in zip(members, tokens, strict=True):
             chosen[index] = token
     return chosen
@@ -110,6 +110,7 @@ def token_logprobs(
     return told
 
 
+_FIRST_LIKELIEST = 64  # tokens among which top-p is looked for at first
 _NO_IDS = torch.empty(0, 0, dtype=torch.long)  # the warpers take ids and do not look at them
 
 
@@ -173,6 +174,55 @@ def _warpers(
     if typical_p < 1.0:
         warpers.append(TypicalLogitsWarper(mass=float(typical_p)))
     return warpers
+
+
+def _chosen(scores: torch.Tensor, params: SamplingParams, numbers: Sequence[float]) -> list[int]:
+    """A token for each row of ``[rows, vocabulary]``, all with the same controls."""
+    key = _group_key(params)
+    if key is None:
+        tokens: list[int] = scores.argmax(dim=-1).tolist()
+        return tokens
+    if params.typical_p < 1.0 or params.top_p >= 1.0:  # nothing is sorted, or all has to be
+        return _draw(_warpers(*key)(_NO_IDS, scores), torch.tensor(numbers, dtype=torch.float64))
+    found = (_few(row / params.temperature, params) for row in scores)
+    return [_drawn(*few, number) for few, number in zip(found, numbers, strict=True)]
+
+
+def _few(scores: torch.Tensor, params: SamplingParams) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens that top-k, top-p and min-p leave, in vocabulary order, and their scores."""
+    ids = None
+    if params.top_k:
+        least = scores.topk(min(params.top_k, len(scores))).values[-1]
+        ids = (scores >= least).nonzero()[:, 0]
+        scores = scores[ids]
+    nucleus = _nucleus(scores, params.top_p)
+    kept = scores[nucleus]
+    if params.min_p > 0.0:
+        likely = kept >= kept.max() + math.log(params.min_p)
+        nucleus, kept = nucleus[likely], kept[likely]
+    nucleus, order = nucleus.sort()
+    return nucleus if ids is None else ids[nucleus], kept[order]
+
+
+def _nucleus(scores: torch.Tensor, top_p: float) -> torch.Tensor:
+    """The likeliest tokens, the first of which alone or together reach ``top_p``."""
+    total, count = scores.logsumexp(dim=-1).double(), _FIRST_LIKELIEST
+    while True:
+        best = scores.topk(min(count, len(scores)))
+        shares = (best.values.double() - total).exp()
+        beyond = shares.cumsum(dim=-1) - shares >= top_p  # without them it is reached
+        beyond[0] = False
+        if bool(beyond[-1]):
+            return best.indices[~beyond]
+        if count >= len(scores):
+            return best.indices
+        count *= 8
+
+
+def _drawn(ids: torch.Tensor, scores: torch.Tensor, number: float) -> int:
+    """One of these tokens."""
+    place = _draw(scores[None], torch.tensor([number], dtype=torch.float64))[0]
+    return int(ids[place])
 
 
 def _draw(scores: torch.Tensor, uniforms: torch.Tensor) -> list[int]:

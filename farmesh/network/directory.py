@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hivemind.dht import DHTNode
 from hivemind.p2p import PeerID
@@ -72,3 +72,19 @@ class DHTDirectory:
                 [expires] * len(_REGISTRY_KEYS),
                 subkeys=[prefix] * len(_REGISTRY_KEYS),
             )
+
+    async def models(self) -> dict[str, int]:
+        async with asyncio.timeout(self._timeout):
+            found = await self._dht.get_many(_REGISTRY_KEYS, sufficient_expiration_time=math.inf)
+        return {
+            prefix: blocks
+            for entries in map(entries_of, found.values())
+            for prefix, entry in entries.items()
+            if (blocks := _blocks_of(entry.value))
+        }
+
+
+def _blocks_of(value: object) -> int:
+    """What a model's listing says of its size; 0 when it is none."""
+    blocks = value.get("num_blocks") if isinstance(value, Mapping) else None
+    return blocks if type(blocks) is int and 0 < blocks <= MAX_BLOCKS else 0

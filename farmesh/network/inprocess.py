@@ -41,6 +41,7 @@ class InProcessSwarm:
     def __init__(self, *, seed: int = 0, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self.random = random.Random(seed)
+        self.models: dict[str, int] = {}  # that were listed, with their numbers of blocks
         self._handlers: dict[PeerId, NodeHandler] = {}
         self._records: dict[tuple[str, PeerId], tuple[NodeInfo, float]] = {}
         self._stopped: dict[PeerId, asyncio.Event] = {}
@@ -333,4 +334,7 @@ class _Directory:
         return nodes if only is None else tuple(node for node in nodes if only in node.span)
 
     async def register_model(self, prefix: str, num_blocks: int, lifetime: float) -> None:
-        return None
+        self._swarm.models[prefix] = num_blocks
+
+    async def models(self) -> dict[str, int]:
+        return dict(self._swarm.models)

@@ -125,6 +125,9 @@ class Directory(Protocol):
     async def register_model(self, prefix: str, num_blocks: int, lifetime: float) -> None:
         """List the model for dashboards; a private prefix (leading ``_``) is not listed."""
 
+    async def models(self) -> dict[str, int]:
+        """The models that are listed: how many blocks each has, by prefix. Strangers say so."""
+
 
 @dataclass(slots=True)
 class Whereabouts:

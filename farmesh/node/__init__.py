@@ -11,9 +11,11 @@ steps       the steps of one stream, computed in order; pushing: outputs go to t
 scheduler   one packed forward per tick over all sessions that have work
 tick        what a tick runs, and eviction who gives way (both pure); packing: one tensor of many
 cache       pages of the KV cache
-blocks      decoder layers of a span, loaded from a checkpoint; runners: how a family's are run
+stacks      which stack runs the blocks, in how many bits: one of the two that follow
+blocks      transformers' decoder layers of a span; runners: how a family's are run
+fast        blocks of Llama's shape on a CPU, through the compiled kernels
 attention   attention of packed tokens over each session's own KV cache; rotary: their positions
-lora        adapters beside the plain model; quantize: weights in 8 or 4 bits
+lora        adapters beside the plain model; quantize: their layers in 8 or 4 bits
 """
 
 from farmesh.node.machine import Machine

@@ -13,11 +13,10 @@ from farmesh.checkpoint.device import resolve_device, resolve_dtype
 from farmesh.config import NodeConfig
 from farmesh.core import Span
 from farmesh.hub.progress import Progress
-from farmesh.node.blocks import BlockStack
 from farmesh.node.lora import open_adapters
 from farmesh.node.machine import Machine
-from farmesh.node.quantize import block_bytes, check_quantization
 from farmesh.node.speed import Speed
+from farmesh.node.stacks import Stack, choose_weights, weight_bytes
 from farmesh.planning.placement import blocks_that_fit
 
 logger = logging.getLogger(__name__)
@@ -40,8 +39,10 @@ class Loader:
         )
         self._device = resolve_device(config.device)
         self.dtype = resolve_dtype(config.dtype, self._device)
-        check_quantization(config.quantize, self.checkpoint)
         self.adapters = open_adapters(self.checkpoint, config.adapters, config.cache_dir)
+        self.weights = choose_weights(
+            config.quantize, self.checkpoint, self._device, self.dtype, self.adapters
+        )
         if config.span is not None:
             self.checkpoint.check_span(config.span)
 
@@ -56,10 +57,10 @@ class Loader:
     def _bytes_per_block(self) -> int:
         kv = self.checkpoint.family.kv_shape(self.checkpoint.config)
         cache = 2 * self._config.cache_tokens * kv.heads * kv.head_dim * self.dtype.itemsize
-        weights = block_bytes(self.checkpoint, self._config.quantize, self.dtype)
+        weights = weight_bytes(self.checkpoint, self.weights, self.dtype)
         return cache + weights + sum(adapter.bytes_per_block for adapter in self.adapters)
 
-    async def load(self, span: Span) -> BlockStack:
+    async def load(self, span: Span) -> Stack:
         """Fetch what is missing of the blocks' weights and read them.
 
         Raises: CheckpointError.
@@ -69,17 +70,17 @@ class Loader:
             span,
             self._device,
             self.dtype,
-            quantize=self._config.quantize,
+            weights=self.weights,
             adapters=self.adapters,
         )
         await asyncio.to_thread(self._fill, stack)
         return stack
 
-    def _fill(self, stack: BlockStack) -> None:
+    def _fill(self, stack: Stack) -> None:
         self.checkpoint.fetch(stack.prefixes, self._progress)
         stack.load(_log_progress)
 
-    async def measure(self, stack: BlockStack) -> Speed:
+    async def measure(self, stack: Stack) -> Speed:
         """How fast it is; the throughput is what the settings say, where they do."""
         speed = await asyncio.to_thread(self._machine.measure, stack, self._config.threads)
         if self._config.throughput is not None:

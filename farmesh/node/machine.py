@@ -9,8 +9,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from farmesh.checkpoint.reader import Checkpoint
-from farmesh.node.blocks import BlockStack
 from farmesh.node.speed import Speed, measure_speed
+from farmesh.node.stacks import Stack, make_stack
 from farmesh.node.tick import INLINE_SECONDS
 
 
@@ -27,6 +27,6 @@ class Machine:
     inline_seconds: float = INLINE_SECONDS  # ticks shorter than this run on the event loop
     random: random.Random = field(default_factory=random.Random)
     open_checkpoint: Callable[..., Checkpoint] = Checkpoint
-    make_stack: Callable[..., BlockStack] = BlockStack
-    measure: Callable[[BlockStack, int], Speed] = measure_speed
+    make_stack: Callable[..., Stack] = make_stack
+    measure: Callable[[Stack, int], Speed] = measure_speed
     shortest_record: float = 3.0  # seconds that an announcement holds; upstream's floor

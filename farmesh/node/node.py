@@ -206,7 +206,7 @@ class FarNode:
             public_name=self.config.public_name,
             version=VERSION,
             torch_dtype=str(self._loader.dtype).removeprefix("torch."),
-            quant_type=self.config.quantize,
+            quant_type=self._loader.weights.kind,
             adapters=tuple(adapter.name for adapter in self._loader.adapters),
             using_relay=False,
             extensions=EXTENSIONS,

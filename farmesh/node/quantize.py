@@ -1,4 +1,4 @@
-"""Weights in 8 or 4 bits, through bitsandbytes (the extra ``quant``).
+"""Weights in 8 or 4 bits for transformers' layers, through bitsandbytes (the extra ``quant``).
 
 Only the linear layers of blocks are quantised, as upstream does it: ``int8`` is LLM.int8's weights,
 ``nf4`` the normal float of QLoRA with double quantisation.
@@ -15,7 +15,6 @@ import torch
 from farmesh.checkpoint.reader import Checkpoint
 from farmesh.errors import ConfigError, UnsupportedModel
 
-QUANT_TYPES = ("none", "int8", "nf4")
 # It recommends optional kernels whenever it is imported, by peft too.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
@@ -27,13 +26,9 @@ _OUTLIER = 6.0  # LLM.int8's threshold: larger activations are not rounded
 def check_quantization(kind: str, checkpoint: Checkpoint) -> None:
     """
     Raises:
-        ConfigError: there is no such kind, or the extra is not installed.
+        ConfigError: the extra is not installed.
         UnsupportedModel: the model's weights are no linear layers.
     """
-    if kind not in QUANT_TYPES:
-        raise ConfigError(f"quantize must be one of {', '.join(QUANT_TYPES)}, not {kind!r}.")
-    if kind == "none":
-        return
     _bitsandbytes()
     linear, other = _sizes(checkpoint)
     odd = [layer for layer in _linears(checkpoint) if layer.in_features % _GROUP]

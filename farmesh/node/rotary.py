@@ -13,16 +13,21 @@ class RotaryPositions:
     """A model's rotary embedding, applied to packed tokens; nothing for models without one."""
 
     def __init__(self, module: Any, device: torch.device) -> None:
-        self._module = None if module is None else module.to(device)
+        self._module: Any = None if module is None else module.to(device)
         self.by_type = hasattr(module, "layer_types")  # Gemma 3: one set per type of layer
         # These choose their frequencies by the longest context they see: sessions, packed
         # together, must not choose for one another.
         types = getattr(module, "rope_type", None)
         kinds = set(types.values()) if isinstance(types, dict) else {types}
-        self._by_session = bool(kinds & {"dynamic", "longrope"})
+        self.by_session = bool(kinds & {"dynamic", "longrope"})
 
     def begin(self, hidden_states: torch.Tensor, packed: PackedBatch) -> PackedPositions:
         return PackedPositions(self, hidden_states, packed)
+
+    def at(self, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines ``[1, positions, head_dim]`` of any positions ``[1, positions]``."""
+        cos, sin = self._module(torch.empty(0), position_ids)
+        return cos, sin
 
     def compute(
         self, hidden_states: torch.Tensor, packed: PackedBatch, layer_type: str | None
@@ -31,7 +36,7 @@ class RotaryPositions:
         if self._module is None:
             return None
         extra = (layer_type,) if self.by_type else ()
-        if not self._by_session:
+        if not self.by_session:
             cos, sin = self._module(hidden_states, packed.position_ids, *extra)
             return cos, sin
         parts = [

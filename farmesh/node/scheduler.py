@@ -21,12 +21,12 @@ import torch
 from farmesh.config import NodeConfig
 from farmesh.core import PeerId
 from farmesh.errors import QuotaExceeded, RemoteError
-from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import PAGE_TOKENS, KVCache, Move, OutOfPages
 from farmesh.node.eviction import Activity, Holding, choose_victim
 from farmesh.node.machine import Machine
 from farmesh.node.packing import Group, pack
 from farmesh.node.session import NodeSession
+from farmesh.node.stacks import Stack
 from farmesh.node.threads import ThreadPlan
 from farmesh.node.tick import LIVE_SECONDS, Slice, Superseded, TickTimes, Work, plan_tick
 from farmesh.wire.failures import CODE_BUSY, CODE_EVICTED, CODE_INTERNAL
@@ -58,7 +58,7 @@ class Scheduler:
 
     def __init__(
         self,
-        stack: BlockStack,
+        stack: Stack,
         cache: KVCache,
         config: NodeConfig,
         threads: ThreadPlan,

@@ -15,13 +15,13 @@ from farmesh.config import NodeConfig, Relay
 from farmesh.core import PeerId, cache_tokens
 from farmesh.errors import ProtocolError, RemoteError
 from farmesh.network.transport import PeerStream, Transport
-from farmesh.node.blocks import BlockStack
 from farmesh.node.cache import KVCache
 from farmesh.node.machine import Machine
 from farmesh.node.pushing import Pusher
 from farmesh.node.scheduler import Scheduler
 from farmesh.node.session import NodeSession, SessionState
 from farmesh.node.sessions import Sessions
+from farmesh.node.stacks import Stack
 from farmesh.node.steps import StepRunner
 from farmesh.node.threads import ThreadPlan
 from farmesh.wire.failures import CODE_CLOSING, CODE_INVALID
@@ -42,7 +42,7 @@ class NodeService:
         self,
         config: NodeConfig,
         prefix: str,
-        stack: BlockStack,
+        stack: Stack,
         cache: KVCache,
         transport: Transport,
         threads: ThreadPlan,

@@ -162,17 +162,21 @@ class NodeSession:
             raise ProtocolError("too many steps wait in one session")
         if epoch is not None and epoch > self._epoch:
             self._epoch = epoch
-            self.drop_steps()
+            # What has no epoch opens or resumes the session, and its answer is waited for.
+            self.drop_steps(lambda waiting: waiting.metadata.epoch is not None)
             self._superseded(self)
         self.account.take(_size(step))
         self._steps.append(step)
         self._news.set()
 
-    def drop_steps(self) -> None:
-        """Forget all that waits."""
-        for step in self._steps:
-            self.release(step)
-        self._steps.clear()
+    def drop_steps(self, which: Callable[[Step], bool] = lambda _: True) -> None:
+        """Forget what waits, or some of it."""
+        steps, self._steps = self._steps, []
+        for step in steps:
+            if which(step):
+                self.release(step)
+            else:
+                self._steps.append(step)
 
     def release(self, step: Step) -> None:
         """A step that was taken needs no memory any more."""

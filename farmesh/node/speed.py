@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from farmesh.node.attention import PackedBatch, Segment
-from farmesh.node.blocks import BlockStack
+from farmesh.node.stacks import Stack
 from farmesh.node.threads import ROWS, ThreadPlan, alone_on_this_machine, plan_threads
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Speed:
         }
 
 
-def measure_speed(stack: BlockStack, threads: int = 0) -> Speed:
+def measure_speed(stack: Stack, threads: int = 0) -> Speed:
     """Time the blocks; also warms them up, since a first forward pays for lazy initialisation."""
     cache = stack.make_cache(256)
     before = torch.get_num_threads()

@@ -11,10 +11,10 @@ import torch
 from farmesh.config import NodeConfig
 from farmesh.errors import ProtocolError
 from farmesh.network.transport import PeerStream
-from farmesh.node.blocks import BlockStack
 from farmesh.node.pushing import Pusher
 from farmesh.node.scheduler import Scheduler
 from farmesh.node.session import NodeSession
+from farmesh.node.stacks import Stack
 from farmesh.node.tick import Superseded
 from farmesh.wire.messages import Step, StepReply
 from farmesh.wire.tensors import is_dummy
@@ -28,7 +28,7 @@ class StepRunner:
     """Runs the steps of any number of streams, each for a session."""
 
     config: NodeConfig
-    stack: BlockStack
+    stack: Stack
     scheduler: Scheduler
     pusher: Pusher
     cache_left: Callable[[], int]  # what replies say of this node's cache, in the DHT's unit

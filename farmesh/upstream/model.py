@@ -247,6 +247,7 @@ class AutoDistributedModelForCausalLM:
             raise TypeError(f"from_pretrained got unknown arguments: {', '.join(unknown)}")
         if others:
             logger.debug("without effect here: %s", ", ".join(sorted(others)))
+        limits: dict[str, Any] = {} if max_retries is None else {"max_reroutes": max_retries}
         config = ClientConfig(
             checkpoint=model_name_or_path,
             revision=revision,
@@ -256,7 +257,7 @@ class AutoDistributedModelForCausalLM:
             initial_peers=tuple(map(str, initial_peers)),
             dht_prefix=dht_prefix,
             use_push=use_server_to_server,
-            **({} if max_retries is None else {"max_reroutes": max_retries}),
+            **limits,
         )
         loop = LoopThread()
         try:

@@ -110,10 +110,10 @@ async def test_an_edit_of_what_is_gone_is_a_sentence(
     run = Run(str(edge.http.base_url), 0, CannedOracle(), random.Random(1))  # type: ignore[arg-type]
     edge.http.cookies.set(PERSON_COOKIE, new_id())
     tab = Tab(run, edge.http, edge.config)
-    tab._set("fm-edited", json.dumps({"index": 4, "text": "x"}))
+    tab._set("fm-asked", json.dumps({"chat": tab.chat_id, "node": 4, "text": "x"}))
     body = tab._body("fm-edit", "click")
     answer = await edge.http.post("/gradio_api/run/predict", json=body)
-    assert "has lost its chat" in answer.text
+    assert "That message is gone" in answer.text
     assert not caplog.records
 
 

@@ -1,7 +1,8 @@
 """Take the pictures in docs/images from a real running app: ``python -m tests.browser.shoot``.
 
-The names of single pictures can be given; without any all are taken. ``--all FOLDER`` takes every
-state of the page, wide and narrow, light and dark, for looking at.
+The names of single pictures can be given; without any all are taken, with the model that the app
+starts with. ``--all FOLDER`` takes every state of the page, wide and narrow, light and dark, for
+looking at, with Guide, whose memory is full soon.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.support.browser import CHROMIUM_FLAGS, App, Tab, start_app, wait_ready
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-QUESTIONS = ("Hello!", "What is FarMesh Chat?", "How do I add a node?")
+QUESTIONS = ("Write a haiku about the sea", "What is the capital of France?")
+STORY = "Tell me a story about a lighthouse keeper and a whale."
 WIDE, NARROW = (1280, 800), (390, 780)
 # name: size, dark
 PICTURES = {
@@ -45,7 +47,8 @@ def main() -> None:
     chromium = shutil.which("chromium") or sys.exit("There is no Chromium; see make test.")
     wanted = arguments.names or ([] if arguments.all else [*PICTURES, "film"])
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        app = start_app(Path(folder), FARMESH_CHAT_CHAT_TURNS_PER_MINUTE="200")
+        model = ("--model", "guide") if arguments.all else ()
+        app = start_app(Path(folder), *model, FARMESH_CHAT_CHAT_TURNS_PER_MINUTE="200")
         try:
             wait_ready(app)
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
@@ -134,7 +137,7 @@ def lose_a_node(
     tab.wait_growing(150)
     before()
     os.kill(tab.app.nodes()[-1], signal.SIGKILL)
-    tab.until(lambda: "Nobody serves" in tab.status or "node left" in tab.status)
+    tab.until(lambda: "waiting up to" in tab.status or "node left" in tab.status)
     tab.page.wait_for_timeout(2600)  # the map has seen it too
     shoot()
     tab.until(lambda: "Writing" in tab.status or tab.stop_button.is_hidden(), 60)
@@ -174,8 +177,8 @@ def film(tab: Tab) -> None:
 
     tab.page.wait_for_timeout(1500)
     shoot(8)
-    ask("Hello!", 1)
-    tab.send("How do I add a node?")
+    ask(QUESTIONS[0], 1)
+    tab.send(STORY)
     tab.wait_growing(30)
     os.kill(tab.app.nodes()[-1], signal.SIGKILL)
     while tab.page.locator("#fm-history .bot-row").count() < 2:

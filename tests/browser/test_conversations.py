@@ -41,9 +41,12 @@ def test_conversations_are_listed_named_searched_and_deleted(tab: Tab) -> None:
     tab.reload()
     assert tab.users == ["What is a block?"]
     assert titles(tab)[0] == "Zebra <b>&"
+    replies = tab.bots
     more(tab, 0, "Delete")
     tab.page.get_by_role("button", name="Really delete?").click()
     tab.until(lambda: titles(tab) == ["What is a hop?"] and tab.users == [])
+    tab.page.locator(".fm-mention").get_by_role("button", name="Undo").click()
+    tab.until(lambda: titles(tab)[0] == "Zebra <b>&" and tab.bots == replies)
 
 
 def test_question_before_deleting_stays_until_it_is_answered(tab: Tab) -> None:
@@ -56,7 +59,7 @@ def test_question_before_deleting_stays_until_it_is_answered(tab: Tab) -> None:
       localStorage.setItem("farmesh.chats", JSON.stringify([...list, {...list[0], id: "another"}]));
       dispatchEvent(new StorageEvent("storage", {key: "farmesh.chats"}));
     }"""
-    row = tab.page.locator("#fm-chat-list li").first
+    row = tab.page.locator("#fm-chat-list li[data-id]").first
     more(tab, 0, "Delete")
     tab.page.evaluate(elsewhere)  # another tab of this person has kept a chat
     sure = tab.page.get_by_role("button", name="Really delete?")
@@ -133,7 +136,7 @@ def test_export_and_import(tab: Tab, tmp_path: Path) -> None:
     tab.until(lambda: len(titles(tab)) == 2 and "A tab" in "".join(tab.bots))
     exported.write_text('{"messages": [{"role": "root"}]}')
     tab.page.locator("#fm-chats input[type=file]").set_input_files(exported)
-    expect(tab.page.locator("#fm-chats-said")).to_contain_text("not a conversation")
+    expect(tab.page.locator("#fm-mentions")).to_contain_text("not a conversation")
 
 
 def test_temporary_chat_is_stored_nowhere(tab: Tab) -> None:

@@ -55,7 +55,9 @@ def act(tab: Tab, dice: random.Random) -> str:
         "retry": lambda: last("bot", "Retry"),
         "undo": lambda: last("bot", "Undo"),
         "edit": edit,
-        "version": lambda: page.locator("#fm-history .options .option").first.click(timeout=QUICK),
+        "version": lambda: page.locator("#fm-history .fm-pager button:enabled").first.click(
+            timeout=QUICK
+        ),
         "continue": lambda: page.keyboard.press("Alt+Enter"),
         "another chat": another_chat,
         "reload": reload_at_once,

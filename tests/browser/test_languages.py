@@ -17,7 +17,7 @@ from farmesh.events import FinishReason, GenerationStats
 from farmesh.params import SamplingParams
 from tests.support.browser import App, Tab
 
-LOCALES = {"de": "de-DE", "es": "es-MX"}
+LOCALES = {"de": "de-DE", "es": "es-MX", "fr": "fr-FR"}
 
 # Texts on the page that are still English although their language has another word.
 LEFT = """([table, places]) => {
@@ -36,7 +36,7 @@ TRANSLATED = """async texts => {
   const {t} = await import("./farmesh/assets/lang.js");
   return texts.map(t);
 }"""
-PLACES = "#fm-side, #fm-header, #fm-foot, #fm-tune, .fm-welcome, .options"
+PLACES = "#fm-side, #fm-header, #fm-foot, #fm-tune, .fm-welcome, .fm-actions"
 
 
 def english_left(page: Page, language: str) -> list[str]:
@@ -68,15 +68,15 @@ def test_page_speaks_the_readers_language(
     tab.wait_idle(replies=1)
     assert tab.users == ["Send"]
     expect(page.locator(".fm-open").first).to_have_text("Send")
-    expect(page.locator("#fm-history .options")).to_contain_text(table["Continue"])
-    tab.send("   ")
-    expect(page.locator(".fm-notice")).to_contain_text(table["Write a message first."])
+    expect(page.locator("#fm-history .fm-more")).to_have_text(table["Continue"])
+    tab.send("word " * 5000)
+    refusal = table["This message has {} characters; at most {} can be sent. Nothing was sent."]
+    expect(page.locator(".fm-notice")).to_contain_text(refusal.rpartition("{}")[2])
     assert english_left(page, language) == []
     with page.expect_response("**/farmesh/swarm*"):
         pass  # the swarm's state comes again, in English
     tab.taken()
     assert english_left(page, language) == []
-    page.keyboard.press("Escape")
     tab.box.fill("")
     tab.box.press("ArrowUp")  # found in any language
     expect(page.locator("#fm-history textarea")).to_have_value("Send")

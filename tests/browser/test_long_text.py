@@ -39,7 +39,7 @@ def test_megabyte_in_one_line_is_refused_and_stays_in_the_box(tab: Tab) -> None:
     expect(notice).to_contain_text("1,000,000")
     expect(notice).to_contain_text(LIMIT)
     expect(notice).to_contain_text("Nothing was sent")
-    assert tab.box.input_value() == text
+    tab.until(lambda: tab.box.input_value() == text)
     assert tab.users == []
     answers_soon(tab)
     tab.send("Hello")

@@ -194,6 +194,11 @@ def test_model_that_nobody_serves_says_what_would_serve_it(
             tab.page.locator("#fm-model").select_option("guide")
             tab.send("Hello")
             tab.wait_idle(replies=1)
+            tab.page.locator("#fm-model").hover()  # then it is looked up what is served now
+            nobody = "nobody in this swarm serves it"
+            expect(tab.page.locator("#fm-model option")).to_have_text(
+                ["Guide · served by this swarm", f"Dice <b>& · {nobody}", f"Gone · {nobody}"]
+            )
     finally:
         loop.call_soon_threadsafe(end.set)
         thread.join(20)

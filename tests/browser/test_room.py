@@ -84,7 +84,7 @@ def test_list_of_chats_keeps_its_room_beside_many_nodes(small: Tab) -> None:
     )
     small.reload()
     small.page.locator("#fm-swarm").evaluate("(map, html) => { map.innerHTML = html }", NODES * 4)
-    rows = small.page.locator("#fm-chat-list li")
+    rows = small.page.locator("#fm-chat-list li[data-id]")
     expect(rows).to_have_count(9)
     shown = small.page.locator("#fm-chat-list").bounding_box()
     card = small.page.locator("#fm-swarm-slot").bounding_box()

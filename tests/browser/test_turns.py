@@ -25,8 +25,17 @@ def edit(tab: Tab, role: str, index: int, text: str) -> None:
     row.get_by_role("button", name="Save").click()
 
 
-def option(tab: Tab, label: str) -> Locator:
-    return tab.page.locator("#fm-history .options .option", has_text=label)
+def pager(tab: Tab, role: str, index: int) -> Locator:
+    """Where the versions of a message are paged through."""
+    return message(tab, role, index).locator(".fm-pager")
+
+
+def step(tab: Tab, role: str, index: int, which: str) -> None:
+    pager(tab, role, index).get_by_role("button", name=f"{which} version").click()
+
+
+def continue_button(tab: Tab) -> Locator:
+    return tab.page.locator("#fm-history").get_by_role("button", name="Continue")
 
 
 def test_reload_finds_the_running_reply(tab: Tab) -> None:
@@ -73,35 +82,67 @@ def test_regenerate_keeps_versions_to_page_through(tab: Tab) -> None:
     first = tab.bots[0]
     message(tab, "bot", 0).hover()
     tab.page.get_by_role("button", name="Retry").click()
-    expect(option(tab, "reply 2 of 2")).to_be_visible()
-    option(tab, "reply 2 of 2").click()
-    expect(option(tab, "reply 1 of 2")).to_be_visible()
+    expect(pager(tab, "bot", 0)).to_contain_text("2 / 2")
+    step(tab, "bot", 0, "Earlier")
+    expect(pager(tab, "bot", 0)).to_contain_text("1 / 2")
     assert tab.bots == [first]
 
 
 def test_edit_in_the_middle_of_a_chat(tab: Tab) -> None:
-    """An edit replaced everything for good; here the old branch can be paged back to."""
-    for number, text in enumerate(("Hello", "What is a block?", "What is a node?"), 1):
+    """Nothing led back to a branch that did not end the chat, and a restart lost all but one."""
+    before = ["Hello", "What is a block?", "What is a node?"]
+    after = ["Hello", "What is a span?"]
+    for number, text in enumerate(before, 1):
         tab.send(text)
         tab.wait_idle(replies=number)
     edit(tab, "user", 1, "What is a span?")
-    tab.until(lambda: tab.users == ["Hello", "What is a span?"])
+    tab.until(lambda: tab.users == after)
     tab.wait_idle(replies=2)
     assert "remembered" in tab.status, "the part before the edit was computed again"
-    option(tab, "question 2 of 2").click()
-    tab.until(lambda: tab.users == ["Hello", "What is a block?", "What is a node?"])
+    for which, users in (("Earlier", before), ("Later", after), ("Earlier", before)):
+        step(tab, "user", 1, which)
+        tab.until(lambda users=users: tab.users == users)
+    expect(pager(tab, "user", 1).get_by_role("button", name="Earlier version")).to_be_disabled()
     edit(tab, "bot", 0, "Good day\tto you")
     tab.until(lambda: tab.bots[0].startswith("Good day"))
-    assert tab.users == ["Hello", "What is a block?", "What is a node?"]
+    assert tab.users == before
+    expect(pager(tab, "bot", 0)).to_contain_text("2 / 2")
+
+    tab.until(lambda: kept_versions(tab) == 7)
+    tab.forget_on_server()  # as a restart does
+    tab.reload()
+    tab.until(lambda: tab.users == before)
+    expect(pager(tab, "bot", 0)).to_contain_text("2 / 2")
+    step(tab, "bot", 0, "Earlier")
+    expect(pager(tab, "user", 1)).to_contain_text("1 / 2")
+    step(tab, "user", 1, "Later")
+    tab.until(lambda: tab.users == after)
 
 
-def test_undo_gives_the_text_back(tab: Tab) -> None:
-    tab.send("Hello")
-    tab.wait_idle(replies=1)
-    message(tab, "bot", 0).hover()
-    tab.page.get_by_role("button", name="Undo").click()
-    expect(tab.box).to_have_value("Hello")
+def kept_versions(tab: Tab) -> int:
+    """How many messages this browser keeps beside those that are shown."""
+    kept = "id => JSON.parse(localStorage.getItem(`farmesh.chat.${id}`) || '{}').versions?.length"
+    return int(tab.page.evaluate(kept, tab.chat_id) or 0)
+
+
+def test_undo_leaves_the_box_alone_and_can_be_undone(tab: Tab) -> None:
+    """It overwrote what stood in the box, and the turn was gone for good."""
+    for number, text in enumerate(("Hello", "What is a hop?"), 1):
+        tab.send(text)
+        tab.wait_idle(replies=number)
+    replies = tab.bots
+    message(tab, "bot", 1).get_by_role("button", name="Undo").click()
+    expect(tab.box).to_have_value("What is a hop?")
+    tab.box.fill("Something else")
+    message(tab, "bot", 0).get_by_role("button", name="Undo").click()
     tab.until(lambda: tab.users == [])
+    expect(tab.box).to_have_value("Something else")
+    for users in (["Hello"], ["Hello", "What is a hop?"]):
+        tab.page.get_by_role("button", name="Bring it back").click()
+        tab.until(lambda users=users: tab.users == users)
+    assert tab.bots == replies
+    expect(tab.page.get_by_role("button", name="Bring it back")).to_be_hidden()
+    expect(tab.box).to_have_value("Something else")
 
 
 def test_continue_a_reply_cut_at_its_limit(tab: Tab) -> None:
@@ -114,7 +155,7 @@ def test_continue_a_reply_cut_at_its_limit(tab: Tab) -> None:
     assert "cut at its limit" in tab.status
     tab.set_number("max-new-tokens", 100)
     tab.taken()
-    option(tab, "Continue").click()
+    continue_button(tab).click()
     tab.until(lambda: len("".join(tab.bots)) > len(cut))
     tab.wait_idle(replies=1)
     assert tab.bots[0].startswith(cut)
@@ -146,7 +187,7 @@ def test_stop_works_for_every_kind_of_generation(tab: Tab) -> None:
     message(tab, "bot", 0).hover()
     tab.page.get_by_role("button", name="Retry").click()
     stop_it()
-    option(tab, "Continue").click()
+    continue_button(tab).click()
     stop_it()
     edit(tab, "user", 0, "Tell me even more.")
     stop_it()
@@ -243,7 +284,7 @@ def test_message_that_never_fits_stays_in_the_box(tab: Tab) -> None:
     tab.box.press("Enter")
     expect(tab.page.locator(".fm-notice")).to_contain_text("1,024")
     expect(tab.page.locator(".fm-notice")).to_contain_text("nothing was sent")
-    assert tab.box.input_value() == text
+    tab.until(lambda: tab.box.input_value() == text)
     assert tab.users == []
 
 

@@ -46,8 +46,9 @@ class RealSwarm:
         self.nodes: dict[str, Peer] = {}
 
     def serve(self, *spans: str, cache_tokens: int = CACHE_TOKENS) -> None:
-        """Start nodes and wait until they serve."""
-        for node in [self.swarm.serve(s, "--cache-tokens", str(cache_tokens)) for s in spans]:
+        """Start nodes and wait until they serve, in the numbers that transformers computes with."""
+        options = "--cache-tokens", str(cache_tokens), "--quantize", "none"
+        for node in [self.swarm.serve(span, *options) for span in spans]:
             self.nodes[node.peer_id()] = node
 
     @asynccontextmanager
@@ -56,6 +57,7 @@ class RealSwarm:
             checkpoint=self.swarm.checkpoint,
             initial_peers=(self.swarm.address,),
             dht_prefix=PREFIX,
+            quantize="none",
             refresh_period=1.0,
             step_timeout_floor=60.0,  # tests share the machine
             **options,

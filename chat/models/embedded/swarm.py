@@ -1,6 +1,7 @@
 """The private swarm on loopback that the app starts by itself: its processes and their supervisor.
 
-A bootstrap peer and N nodes run as ``python -m farmesh …``, each in a process group of its own.
+A bootstrap peer and N nodes run as ``python -m farmesh …``, each in a session of its own; nodes are
+forked where they can be, so that what they import is there once and a lost one is back soon.
 One that ends is started again after a growing pause, with the same identity and port, so that its
 address stays what the others know. All end with the scope; should the app be killed, its ends of
 their stdin pipes close and they end by themselves (``--exit-with-stdin``).
@@ -63,14 +64,20 @@ class EmbeddedSwarm:
         model: ModelEntry,
         *,
         program: Sequence[str] = (sys.executable, "-m", "farmesh"),
+        forked: bool = False,
     ) -> None:
+        """
+        Args:
+            forked: nodes come from the nursery, which was opened.
+        """
         self._settings = settings
         self._model = model
         self._program = tuple(program)
+        self._forked = forked
         self._spans: tuple[Span, ...] = ()  # of a model on the hub: when the scope is entered
         if not is_remote(model.checkpoint_path):
             self._spans = self._shared_out(check_folder(model))
-        self._threads = threads_per_node(settings.threads, settings.nodes, usable_cores())
+        self._threads = threads_per_node(settings.threads, usable_cores())
         self._children: list[Child] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
@@ -170,7 +177,9 @@ class EmbeddedSwarm:
     def _child(self, name: str, span: Span | None, arguments: list[str], folder: Path) -> Child:
         log = log_of(folder, name)
         self._scope.callback(log.close)
-        command = Command(self._program, tuple(arguments), self._settings.host, self._threads)
+        forked = self._forked and span is not None  # a bootstrap peer needs no torch
+        settings = self._settings.host, self._threads, forked
+        command = Command(self._program, tuple(arguments), *settings)
         return Child(name, span, command, log, self._tell)
 
     def _tell(self) -> None:

@@ -1,24 +1,20 @@
 // The list of kept conversations: search, names, menus. Built from nodes, never from markup.
 import { byId, find, findAll, make } from "./dom.js";
 import * as kept from "./keeping.js";
+import { dropDraft } from "./drafts.js";
+import { headingOf, inOrder } from "./groups.js";
 import { t } from "./lang.js";
+import { mention, unmention } from "./mentions.js";
 import { open } from "./opening.js";
+import { showFound } from "./log.js";
 import { LIST } from "./shelves.js";
-import { current, freshId } from "./shown.js";
+import { current, freshId, onAddress, writing } from "./shown.js";
 import { exportChat, importChat } from "./transfer.js";
 
-const SAID_MS = 5000; // that a sentence stands below the list
-let search = "", found = null; // ids that contain what is searched for
+const BACK_MS = 60_000; // in which a chat that was deleted can be brought back
+const TITLE = "FarMesh Chat";
+let search = "", found = null; // what contains what is searched for
 let drawnState = "";
-
-const say = (text) => {
-  const place = byId("fm-chats-said");
-  if (!place) return;
-  place.textContent = text;
-  setTimeout(() => {
-    place.textContent = "";
-  }, SAID_MS);
-};
 
 const rename = (entry, row) => {
   const field = make("input", { type: "text", "aria-label": "Title", maxlength: "80" });
@@ -46,9 +42,18 @@ const rename = (entry, row) => {
 };
 
 const forget = async (entry) => {
+  const isHere = entry.id === current();
+  if (isHere) await kept.save();
+  const data = await kept.read(entry.id);
   await kept.forget(entry.id);
-  if (entry.id === current()) open(freshId());
+  dropDraft(entry.id);
+  if (isHere) open(freshId());
   draw();
+  const act = async () => {
+    await kept.put(entry, data);
+    open(entry.id);
+  };
+  mention("deleted", "The chat was deleted.", { label: "Undo", act, ms: BACK_MS });
 };
 
 const placeMenu = ({ target }) => {
@@ -79,6 +84,7 @@ const menu = (entry, row) => {
     draw(); // what changed while it was open
   };
   const items = [
+    item(entry.pinned ? "Unpin" : "Pin", () => kept.pin(entry, !entry.pinned)),
     item("Rename", () => rename(entry, row)),
     item("Export JSON", () => exportChat(entry, "json")),
     item("Export Markdown", () => exportChat(entry, "md")),
@@ -91,25 +97,44 @@ const menu = (entry, row) => {
 const row = (entry) => {
   const here = entry.id === current();
   const node = make("li", { "data-id": entry.id, ...(here ? { class: "here" } : {}) });
-  const onclick = () => open(entry.id);
+  const wanted = search;
+  const onclick = async () => {
+    await open(entry.id);
+    if (entry.excerpt) showFound(wanted);
+  };
   const link = make("button", { type: "button", class: "fm-open", onclick }, entry.title);
   if (here) link.setAttribute("aria-current", "true");
+  if (entry.excerpt) link.append(make("small", {}, entry.excerpt));
+  if (writing.has(entry.id)) node.append(make("span", { class: "fm-phase", title: t("Writing") }));
   node.append(link, menu(entry, node));
   return node;
+};
+const heading = (text) => make("li", { class: "fm-heading" }, t(text));
+const grouped = (entries) => {
+  const nodes = [];
+  let before = "";
+  for (const entry of entries) {
+    const text = headingOf(entry);
+    if (text !== before) nodes.push(heading(text));
+    before = text;
+    nodes.push(row(entry));
+  }
+  return nodes;
 };
 
 const look = async (wanted) => {
   search = wanted;
   const answer = wanted ? await kept.search(wanted) : null;
   if (search !== wanted) return; // typed on meanwhile
-  found = answer && new Set(answer.map((entry) => entry.id));
+  found = answer;
   draw();
 };
 const take = async (file) => {
-  try {
-    open(await importChat(file));
-  } catch {
-    say("This file is not a conversation exported here.");
+  const { id, refusal } = await importChat(file);
+  if (refusal) mention("import", refusal);
+  else {
+    unmention("import");
+    open(id);
   }
 };
 const drawTools = (root) => {
@@ -126,7 +151,6 @@ const drawTools = (root) => {
   root.append(
     search,
     make("ul", { id: "fm-chat-list", "aria-label": "Chats" }),
-    make("p", { id: "fm-chats-said", class: "fm-quiet", role: "status" }),
     make(
       "div",
       { class: "fm-chat-tools" },
@@ -141,18 +165,29 @@ const drawRows = (place, entries) => {
   const focused = place.contains(document.activeElement) ? document.activeElement : null;
   const id = focused?.closest("li")?.dataset.id;
   const kind = focused?.matches("summary") ? "summary" : ".fm-open";
-  place.replaceChildren(...entries.map(row));
+  place.replaceChildren(...(found ? entries.map(row) : grouped(entries)));
   if (id) find(`[data-id="${id}"] ${kind}`, place)?.focus();
+};
+const drawTemporary = (on) => {
+  const root = document.documentElement;
+  byId("fm-temporary").checked = on;
+  if (root.classList.contains("fm-temporary") === on) return;
+  root.classList.toggle("fm-temporary", on);
+  if (on) mention("temporary", "This chat is temporary: it is stored nowhere.");
+  else unmention("temporary");
 };
 const draw = () => {
   const root = byId("fm-chats");
   if (!root) return;
   if (!root.childElementCount) drawTools(root);
-  byId("fm-temporary").checked = kept.isTemporary(current());
+  drawTemporary(kept.isTemporary(current()));
   // Never under somebody's hand: while a title is typed or a menu is open, the list stays as it is.
   if (find("#fm-chat-list input, .fm-menu[open]", root)) return;
-  const shown = kept.list().filter((entry) => !found || found.has(entry.id));
-  const state = JSON.stringify([current(), shown]);
+  const all = kept.list(), title = all.find(({ id }) => id === current())?.title;
+  document.title = title ? `${title} · ${TITLE}` : TITLE;
+  const shown = found || inOrder(all);
+  const today = new Date().toDateString();
+  const state = JSON.stringify([current(), shown, [...writing], today]);
   if (state === drawnState) return; // a click that has begun must find its row again
   drawnState = state;
   drawRows(byId("fm-chat-list"), shown);
@@ -161,6 +196,7 @@ const draw = () => {
 export const drawList = () => kept.begin().then(draw);
 export const tendList = () => {
   kept.onChange(drawList);
+  onAddress(open);
   globalThis.addEventListener("storage", ({ key }) => {
     if (key === LIST) draw();
   });

@@ -1,7 +1,9 @@
 // Conversations that outlive the app's memory. The app has a chat as long as it is in use, and gets
 // it back from its shelf afterwards. A temporary chat is never kept.
 import { byId } from "./dom.js";
+import { withoutFiles } from "./files.js";
 import { t } from "./lang.js";
+import { mention, unmention } from "./mentions.js";
 import { inBrowser, onServer } from "./shelves.js";
 import { current, freshId } from "./shown.js";
 import { tab } from "./storage.js";
@@ -30,6 +32,8 @@ export const search = (wanted) => shelf.find(wanted);
 
 const temporary = () => (tab.get(TEMPORARY) || "").split(" ").filter(Boolean);
 export const isTemporary = (id) => temporary().includes(id);
+// Whether all tabs of this browser have it, and the next day's, too.
+export const isShared = (id) => shelf === inBrowser && has(id) && !isTemporary(id);
 export const setTemporary = async (id, on) => {
   const others = temporary().filter((other) => other !== id);
   tab.set(TEMPORARY, [...others, ...(on ? [id] : [])].join(" "));
@@ -37,20 +41,32 @@ export const setTemporary = async (id, on) => {
   changed();
 };
 
-const titleOf = (messages) => {
-  const question = messages.find((message) => message.role === "user");
-  const first = question?.text.trim().split("\n")[0] || t("New chat");
+const all = ({ messages, versions = [] }) => [...messages, ...versions];
+const isSomething = (data) => Array.isArray(data.messages) && all(data).length > 0;
+const titleOf = (data) => {
+  const question = all(data).find((message) => message.role === "user");
+  const first = withoutFiles(question?.text || "").trim().split("\n")[0] || t("New chat");
   return first.length > 48 ? first.slice(0, 47) + "…" : first;
 };
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
+let trouble = ""; // why something is not kept, as it was said
+// Returns whether it is kept; if not, that is said, for as long as it is so.
+export const put = async (entry, data) => {
+  const before = trouble;
+  trouble = await shelf.put(entry, data);
+  if (trouble && trouble !== before) mention("kept", trouble);
+  else if (!trouble && before) unmention("kept");
+  changed();
+  return !trouble;
+};
+
 export const keep = async (id, data, title) => {
   const known = list().find((entry) => entry.id === id);
-  if (known && !title && same(await shelf.read(id), data)) return;
+  if (known && !title && same(await shelf.read(id), data)) return true;
   const name = title || (known?.named && known.title);
-  const shown = name || titleOf(data.messages);
-  await shelf.put({ id, title: shown, named: Boolean(name), updated: Date.now() }, data);
-  changed();
+  const entry = { id, title: name || titleOf(data), named: Boolean(name), updated: Date.now() };
+  return await put(known?.pinned ? { ...entry, pinned: true } : entry, data);
 };
 
 // Returns whether the chat's reply is still being written, so that there will be more to keep.
@@ -61,12 +77,11 @@ export const save = async (id = current()) => {
     const answer = await fetch(`./farmesh/chat/${id}`);
     if (!answer.ok) return false;
     const { running, ...data } = await answer.json();
-    if (!data.messages.length) return running;
+    if (!isSomething(data)) return running;
     // Should the app have forgotten the chat and begun anew: what was kept stays, by itself.
     const before = await shelf.read(id);
-    const kept = before?.messages || [];
-    const anew = kept.length > data.messages.length && kept[0].text !== data.messages[0].text;
-    if (anew) await keep(freshId(), before);
+    const first = before?.messages?.[0]?.text;
+    if (first && !all(data).some(({ text }) => text === first)) await keep(freshId(), before);
     await keep(id, data);
     return running;
   } catch {
@@ -79,18 +94,34 @@ export const saveSoon = () => {
   saving = setTimeout(save, 250);
 };
 
+const NOT_OPENED = "This chat could not be opened.";
+// Give the app a conversation; returns what it says against it.
+export const give = async (id, data) => {
+  const answer = await fetch(`./farmesh/chat/${id}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(data),
+  });
+  if (answer.ok) return "";
+  return (await answer.json().catch(() => ({}))).detail || NOT_OPENED;
+};
 // The app has forgotten this chat (or never had it): give it what was kept.
 export const bringBack = async (id) => {
   await begin();
   const data = await shelf.read(id);
-  if (!data?.messages?.length) return;
+  unmention("opened");
+  if (!data || !isSomething(data)) return;
   try {
-    await fetch(`./farmesh/chat/${id}`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(data),
-    });
+    const refusal = await give(id, data);
+    if (refusal) mention("opened", refusal);
   } catch { /* shown as not answering by the state line */ }
+};
+
+// Pinned or not; when it was last used stays.
+export const pin = async (entry, pinned) => {
+  const data = await shelf.read(entry.id);
+  const { excerpt: _, ...kept } = entry;
+  if (data) await put({ ...kept, pinned }, data);
 };
 
 export const forget = async (id) => {

@@ -3,11 +3,12 @@
 // written is never touched. Gradio translates its own labels from the same tables
 // (chat/page/labels.py).
 
-const LANGUAGES = ["de", "es"];
+const LANGUAGES = ["de", "es", "fr"];
 // As Gradio chooses: the browser's first wish, without its region.
 const wish = (navigator.language || "en").toLowerCase().split("-")[0];
 const language = LANGUAGES.includes(wish) ? wish : "en";
 document.documentElement.lang = language;
+export const byLanguage = language === wish ? navigator.language : language;
 let words = {}, patterns = [];
 
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
@@ -58,9 +59,9 @@ export const t = (text) => {
 
 // Only the page's own places, and in them nothing that a person, a model or a node has said.
 const PLACES = "#fm-side, #fm-header, #fm-foot, #fm-tune, #fm-history .fm-welcome, " +
-  "#fm-history .options, #fm-first";
+  "#fm-history .examples, #fm-first";
 const OTHERS = ".fm-open, .fm-queued li, code, pre, textarea, input, option, .fm-nodes b, " +
-  ".fm-brand, #fm-chat-list input";
+  ".fm-brand, #fm-next, #fm-files b";
 const NAMES = ["aria-label", "title", "placeholder"];
 
 const translateNode = (node) => {

@@ -1,6 +1,6 @@
 // The column of messages: it stays at its end unless the person scrolls up, a growing reply is not
 // read out word by word, and what the sanitiser leaves of forms and remote images becomes text.
-import { byId, find, findAll } from "./dom.js";
+import { byId, find, findAll, make } from "./dom.js";
 import { t } from "./lang.js";
 
 const NEAR_END = 60; // pixels
@@ -37,15 +37,65 @@ export const nameParts = () => {
   examples?.setAttribute("aria-label", t("Examples"));
 };
 
-// Only a person scrolls up; that the text below grows meanwhile is no wish to stay behind.
+// The way back down, for whoever has scrolled up.
+const placeJump = (log) => {
+  const label = t("To the end");
+  const onclick = () => {
+    followEnd();
+    log.scrollTo({ top: log.scrollHeight, behavior: "smooth" });
+  };
+  const attributes = { type: "button", id: "fm-jump", "aria-label": label, title: label };
+  const jump = make("button", { ...attributes, hidden: "", onclick }, "↓");
+  byId("fm-foot").append(jump);
+  return jump;
+};
+
+// Only a person scrolls up, by hand: that what is drawn moves, grows or shrinks meanwhile is no wish
+// to stay behind.
+const BY_HAND_MS = 500;
 const watchScrolling = (log) => {
-  let lastTop = log.scrollTop;
+  let lastTop = log.scrollTop, touched = 0;
+  const touch = ({ type, buttons }) => {
+    if (type !== "pointermove" || buttons) touched = Date.now();
+  };
+  for (const kind of ["wheel", "touchmove", "keydown", "pointerdown", "pointermove"]) {
+    log.addEventListener(kind, touch, { passive: true });
+  }
+  const jump = placeJump(log);
   const scrolled = () => {
-    if (log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END) follow = true;
-    else if (log.scrollTop < lastTop - 2) follow = false;
+    const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+    if (below < NEAR_END) follow = true;
+    else if (log.scrollTop < lastTop - 2 && Date.now() - touched < BY_HAND_MS) follow = false;
     lastTop = log.scrollTop;
+    jump.hidden = below < log.clientHeight / 2;
   };
   log.addEventListener("scroll", scrolled, { passive: true });
+};
+
+// The first message that contains a text, in sight and marked for a moment.
+const MARKED_MS = 2_500;
+export const showFound = (wanted) => {
+  const lower = wanted.toLowerCase();
+  const look = () =>
+    findAll("#fm-history .message-row").find((one) =>
+      one.textContent.toLowerCase().includes(lower)
+    );
+  const show = (row) => {
+    follow = false;
+    row.scrollIntoView({ block: "center" });
+    row.classList.add("fm-found");
+    setTimeout(() => row.classList.remove("fm-found"), MARKED_MS);
+  };
+  const row = look();
+  if (row) return show(row);
+  const observer = new MutationObserver(() => {
+    const drawn = look();
+    if (!drawn) return;
+    observer.disconnect();
+    show(drawn);
+  });
+  observer.observe(byId("fm-history"), { childList: true, subtree: true, characterData: true });
+  setTimeout(() => observer.disconnect(), MARKED_MS);
 };
 
 export const tendLog = () => {

@@ -1,20 +1,22 @@
 // The page's own script. Gradio draws the conversation; nothing here touches its text.
 import { tendMessages } from "./actions.js";
 import { drawList, tendList } from "./chat_list.js";
-import { byId, find, messageBox, setValue } from "./dom.js";
-import { bringBack, isTemporary, saveSoon } from "./keeping.js";
+import { byId, find, messageBox } from "./dom.js";
+import { keepDraft, showDraft } from "./drafts.js";
+import { tendFiles } from "./files.js";
+import { bringBack, saveSoon } from "./keeping.js";
 import { listen } from "./keys.js";
 import { ready as translated, translatePage } from "./lang.js";
 import { tendLog } from "./log.js";
 import { keepLight } from "./look.js";
+import { placeMentions } from "./mentions.js";
+import { tendSending } from "./sending.js";
 import { attach, current, left, tell, watchAgain } from "./shown.js";
-import { tab } from "./storage.js";
-import { beat, pulse } from "./swarm.js";
+import { beat, pulse, tellModels } from "./swarm.js";
 
-const DRAFT = "farmesh.draft";
 const PARTS = [
   ...["#fm-attach", "#fm-chat-id textarea, #fm-chat-id input", "#fm-log", "#fm-history"],
-  ...["#fm-box textarea", "#fm-chats", "#fm-swarm"],
+  ...["#fm-box textarea", "#fm-chats", "#fm-swarm", "#fm-facts", "#fm-told"],
 ];
 
 const sayName = async () => {
@@ -25,15 +27,6 @@ const sayName = async () => {
   } catch { /* nobody's */ }
 };
 
-// Gradio reloads the page when a stream has broken; people reload it too.
-const keepDraft = () => {
-  const draft = tab.get(DRAFT);
-  tab.drop(DRAFT);
-  if (draft && !messageBox().value) setValue(messageBox(), draft);
-  globalThis.addEventListener("pagehide", () => {
-    if (messageBox()?.value && !isTemporary(current())) tab.set(DRAFT, messageBox().value);
-  });
-};
 const sayGoodbye = () => {
   const chats = [current(), ...left].join(",");
   navigator.sendBeacon(`./farmesh/leave?chats=${chats}`);
@@ -43,6 +36,10 @@ const sayGoodbye = () => {
 const begin = () => {
   byId("fm-first")?.remove();
   tell(); // at once: somebody may send before anything else has happened
+  placeMentions();
+  if (!messageBox().value) showDraft();
+  tendSending();
+  tendFiles();
   tendLog();
   tendMessages();
   const everything = { childList: true, subtree: true, characterData: true };
@@ -50,13 +47,15 @@ const begin = () => {
   bringBack(current()).finally(attach);
   drawList();
   pulse();
+  tellModels();
   sayName();
   beat();
   document.addEventListener("visibilitychange", pulse);
   globalThis.addEventListener("pageshow", ({ persisted }) => {
     if (persisted) watchAgain(); // "back"
   });
-  keepDraft();
+  document.addEventListener("visibilitychange", keepDraft);
+  globalThis.addEventListener("pagehide", keepDraft);
   globalThis.addEventListener("pagehide", sayGoodbye);
 };
 

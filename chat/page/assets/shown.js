@@ -12,10 +12,16 @@ export const freshId = () => {
     .replaceAll("=", "");
 };
 
-let chatId = tab.get(CHAT) || "";
+// The chat is in the page's address, for Back, bookmarks and a second tab; the id opens it with this
+// browser's cookie only.
+const ADDRESS = /^#chat=([A-Za-z0-9_-]{43})$/;
+const addressed = () => ADDRESS.exec(location.hash)?.[1] || "";
+
+let chatId = addressed() || tab.get(CHAT) || "";
 let picked = ""; // the model just chosen for this chat; otherwise only a wish for new chats
 let asked = 0; // when this page last asked to be shown its chat
 export const left = new Set(); // chats that were left and may have a reply that is not kept yet
+export const writing = new Set(); // chats of which a reply is being written, as far as is known
 
 export const current = () => chatId;
 export const sinceAsked = () => Date.now() - asked;
@@ -25,7 +31,14 @@ export const change = (id) => {
   chatId = id;
   picked = "";
   tab.set(CHAT, id);
+  if (addressed() !== id) history.pushState(null, "", `#chat=${id}`);
 };
+// Whoever goes back or forward, or changes the address, wants to see that chat.
+export const onAddress = (go) =>
+  globalThis.addEventListener("popstate", () => {
+    const id = addressed();
+    if (id && id !== chatId) go(id);
+  });
 
 export const tell = () => {
   setValue(find("#fm-chat-id textarea, #fm-chat-id input"), chatId);
@@ -54,3 +67,4 @@ export const pick = async (model) => {
 
 if (!/^[A-Za-z0-9_-]{43}$/.test(chatId)) chatId = freshId();
 tab.set(CHAT, chatId);
+if (!addressed()) history.replaceState(null, "", `#chat=${chatId}`);

@@ -1,8 +1,9 @@
 // The swarm's state, looked at every now and then; and whether this page shows what there is.
 import { byId, find } from "./dom.js";
-import { bringBack, has, save, saveSoon } from "./keeping.js";
+import { bringBack, changed, has, save, saveSoon } from "./keeping.js";
 import { t } from "./lang.js";
-import { current, left, sinceAsked, watchAgain } from "./shown.js";
+import { isSending, settle } from "./sending.js";
+import { current, left, sinceAsked, watchAgain, writing } from "./shown.js";
 
 const BEAT_MS = 800;
 const SETTLING_MS = 700; // in which a stream that was just asked for may begin
@@ -34,6 +35,15 @@ const drawLines = (text, tone) => {
     line.dataset.tone = tone;
   }
 };
+// Most of the time of opening a model passes between two things that can be told: the bar goes on,
+// ever slower, and never as far as what has not been told.
+const CREEP = 0.06, CREEP_MOST = 0.35;
+let told = 0, shown = 0;
+const creeping = (progress) => {
+  if (progress !== told || progress === 1) shown = told = progress;
+  else shown += CREEP * (Math.min(1, told + CREEP_MOST) - shown);
+  return shown;
+};
 const drawModel = ({ model, progress }) => {
   const picker = byId("fm-model"), bar = byId("fm-progress");
   if (picker && model && picker !== document.activeElement) picker.value = model;
@@ -41,7 +51,7 @@ const drawModel = ({ model, progress }) => {
   opening = progress < 1;
   if (bar) {
     bar.hidden = !opening;
-    bar.value = progress ?? 1;
+    bar.value = creeping(progress ?? 1);
   }
 };
 const drawMap = (html) => {
@@ -53,6 +63,31 @@ const drawMap = (html) => {
   drawn = html;
 };
 
+// What is said of each model changes while a joined swarm does: looked up when somebody may choose.
+export const tellModels = async () => {
+  const picker = byId("fm-model");
+  if (!picker) return;
+  const models = await fetch("./farmesh/models").then((found) => found.json()).catch(() => []);
+  for (const { id, label, about } of models) {
+    const option = [...picker.options].find((offered) => offered.value === id);
+    if (!option) continue;
+    if (option.text !== label) option.text = label;
+    option.title = about;
+  }
+};
+
+// Which chats are being written to; a reply in a chat that was left is kept when it is whole.
+const look = async (isHereWriting) => {
+  const before = [...writing].join();
+  writing.clear();
+  if (isHereWriting) writing.add(current());
+  for (const id of left) {
+    if (id === current() || !(await save(id))) left.delete(id);
+    else writing.add(id);
+  }
+  if ([...writing].join() !== before) changed();
+};
+
 export const pulse = async () => {
   if (document.hidden) return;
   const state = await asked();
@@ -62,9 +97,10 @@ export const pulse = async () => {
     watchAgain();
   }
   if (state.running) saveSoon(); // should the app end in the middle of a reply
-  if ("running" in state) catchUp(state);
+  if (state.sent) settle(state.sent);
+  if ("running" in state && !isSending()) catchUp(state);
   drawLines(t(state.text), state.tone);
-  for (const id of left) if (id === current() || !(await save(id))) left.delete(id);
+  await look(Boolean(state.running));
   drawModel(state);
   drawMap(state.html);
 };
@@ -73,6 +109,6 @@ export const pulse = async () => {
 export const beat = () => {
   let beats = 0;
   setInterval(() => {
-    if (beats++ % 3 === 0 || behind || find("#fm-status .waiting")) pulse();
+    if (beats++ % 3 === 0 || behind || opening || find("#fm-status .waiting")) pulse();
   }, BEAT_MS);
 };

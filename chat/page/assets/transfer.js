@@ -1,6 +1,6 @@
 // Conversations as files: written for people (Markdown) and for import (JSON), and read again.
 import { make } from "./dom.js";
-import { keep, read, save } from "./keeping.js";
+import { give, keep, read, save } from "./keeping.js";
 import { current, freshId } from "./shown.js";
 
 const LINK_MS = 10_000; // that a download may take to begin
@@ -31,13 +31,32 @@ const isMessage = (message) =>
   ["user", "assistant"].includes(message?.role) && typeof message.text === "string";
 const text = (value) => typeof value === "string" ? value : "";
 
-// Returns the new chat's id; throws when the file is no conversation.
-export const importChat = async (file) => {
-  const { title, system, model, messages } = JSON.parse(await file.text());
-  if (!Array.isArray(messages) || !messages.length || !messages.every(isMessage)) {
-    throw new Error("no messages");
+const parsed = (written) => {
+  try {
+    return JSON.parse(written) || {};
+  } catch {
+    return {};
   }
-  const id = freshId();
-  await keep(id, { system: text(system), model: text(model), messages }, text(title).slice(0, 80));
-  return id;
+};
+
+const MOST_BYTES = 8_000_000; // that the app takes, too
+const TOO_LARGE = `This file is too large: at most ${MOST_BYTES / 1e6} MB can be opened.`;
+
+// Returns the new chat's id and why it could not be opened, of which one is empty.
+export const importChat = async (file) => {
+  if (file.size > MOST_BYTES) return { refusal: TOO_LARGE };
+  const { title, system, model, messages, versions } = parsed(await file.text());
+  if (!Array.isArray(messages) || !messages.length || !messages.every(isMessage)) {
+    return { refusal: "This file is not a conversation exported here." };
+  }
+  const id = freshId(), others = Array.isArray(versions) ? { versions } : {};
+  const data = { system: text(system), model: text(model), messages, ...others };
+  try {
+    const refusal = await give(id, data);
+    if (refusal) return { refusal };
+  } catch {
+    return { refusal: "The app does not answer" };
+  }
+  await keep(id, data, text(title).slice(0, 80));
+  return { id };
 };

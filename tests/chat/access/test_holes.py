@@ -84,7 +84,7 @@ async def test_no_address_inside_of_a_message_is_asked(edge: Edge) -> None:
         "url": f"{edge.canary}/x",
         "meta": {"_type": "gradio.FileData"},
     }
-    send = edge.event("fm-send", "click")
+    send = edge.event("fm-say", "click")
     watch = edge.event("fm-attach", "click")
     for event, path in ((send, "run/predict"), (send, "queue/join"), (watch, "queue/join")):
         data = [file for _ in event["inputs"]]
@@ -270,7 +270,7 @@ async def test_a_body_that_is_too_large(edge: Edge) -> None:
     assert (await edge.raw(head + "x")).startswith("HTTP/1.1 413")
 
     async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(50):
+        for _ in range(size // 100_000 + 1):
             yield b"x" * 100_000
 
     for path in ("/v1/chat/completions", "/gradio_api/queue/join", f"/farmesh/chat/{new_id()}"):

@@ -48,18 +48,24 @@ def test_search_looks_into_titles_and_texts_in_any_case(tmp_path: Path) -> None:
     for wanted in ("GRÜSSE", "grüße", "0% s", "SURE_", "🙂"):
         assert [entry.id for entry in archive.listed("ann", wanted)] == ["chat-1"], wanted
     assert archive.listed("ann", "%") == archive.listed("ann", "100%")
+    assert archive.listed("ann", "user") == [], "it is no word of theirs"
+    assert archive.listed("ann", "İST")[0].excerpt == "Grüße, İstanbul 🙂"
     assert [entry.id for entry in archive.listed("ann")] == ["chat-2", "chat-1"]
 
 
-def test_oldest_goes_and_too_long_is_refused(
+def test_what_has_no_room_is_refused_and_nothing_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The conversation not changed for longest went without a word."""
     monkeypatch.setattr(module, "MAX_CHATS", 3)
     archive = Archive(tmp_path / "chats.sqlite")
     archive.put("bob", kept(0), DATA)
-    for number in range(5):
+    for number in range(3):
         archive.put("ann", kept(number), DATA)
-    assert [entry.updated for entry in archive.listed("ann")] == [4, 3, 2]
+    with pytest.raises(ValueError, match="kept already"):
+        archive.put("ann", kept(3), DATA)
+    archive.put("ann", kept(0, "Another title"), DATA)
+    assert [entry.updated for entry in archive.listed("ann")] == [2, 1, 0]
     assert len(archive.listed("bob")) == 1
     with pytest.raises(ValueError, match="too long"):
         archive.put("ann", kept(9), {"messages": ["x" * module.MAX_CHARS]})
@@ -91,3 +97,18 @@ def test_likes_are_lines_that_say_what_was_liked(tmp_path: Path) -> None:
     assert first["made_with"]["top_k"] == 5
     assert (first["liked"], second["liked"]) == (True, None)
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_pins_are_kept_and_a_file_without_them_is_read(tmp_path: Path) -> None:
+    """A new column would have shut out every file of the version before, or that version."""
+    path = tmp_path / "chats.sqlite"
+    before = Archive(path)
+    before.put("ann", kept(1), DATA)
+    before._db.execute("DROP TABLE pins")
+    before.close()
+    archive = Archive(path)
+    assert not archive.listed("ann")[0].pinned
+    archive.put("ann", Kept("chat-1", "A chat", False, 1, pinned=True), DATA)
+    assert archive.listed("ann")[0].pinned
+    archive.put("ann", kept(1), DATA)
+    assert not archive.listed("ann")[0].pinned

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from chat.conversation.data import from_data
 from chat.conversation.reply import Phase
-from chat.conversation.tree import Conversation
 from chat.errors import ChatError, Forward
 from chat.live.prompts import Request
 from farmesh.core import Span
@@ -117,14 +117,32 @@ async def test_page_that_never_comes_back_ends_the_reply() -> None:
     assert "page was closed" in chat.view.entries[1].message.note
 
 
-async def test_double_click_is_one_message() -> None:
-    """Enter spam asked the same thing five times."""
+async def test_message_that_comes_twice_is_one_message() -> None:
+    """A page that does not know whether its message has arrived could not send it again."""
     client = FakeClient(step=0.01)
     chat = new_chat(client)
-    assert await chat.send("hi", ASK)
-    assert not await chat.send("hi", ASK)
+    assert await chat.send("hi", ASK, "first")
+    assert not await chat.send("hi", ASK, "first")
+    assert await chat.send("hi", ASK, "second")  # the same words again are another message
     view = await settle(chat)
-    assert texts(view) == ["hi", "ok"]
+    assert texts(view) == ["hi", "ok", "hi", "ok"]
+    assert view.sent == ("first", "second")
+
+
+async def test_stop_that_overtakes_its_message_is_heard() -> None:
+    """On a slow line Stop came first, did nothing, and the reply ran to its end."""
+    client = FakeClient()
+    chat = new_chat(client)
+    await chat.stop(on_their_way=["first", "second"])
+    assert await chat.send("1", ASK, "first")
+    assert texts(chat.view) == ["1"]
+    assert not chat.running
+    assert not client.calls
+    await chat.regenerate(ASK)  # it was wanted after all
+    assert texts(await settle(chat)) == ["1", "ok"]
+    await chat.send("2", ASK, "third")
+    await chat.send("3", ASK, "second")  # something else is being answered by now
+    assert texts(await settle(chat))[2:] == ["2", "ok", "3", "ok"]
 
 
 async def test_messages_sent_at_once_keep_their_order() -> None:
@@ -132,7 +150,8 @@ async def test_messages_sent_at_once_keep_their_order() -> None:
     client = FakeClient(step=0.002)
     chat = new_chat(client)
     client.enqueue("first", "second")
-    took = await asyncio.gather(*(chat.send(text, ASK) for text in ("1" * 900, "2", "2")))
+    sent = (("1" * 900, "one"), ("2", "two"), ("2", "two"))
+    took = await asyncio.gather(*(chat.send(text, ASK, name) for text, name in sent))
     assert took == [True, True, False]
     assert texts(await settle(chat)) == ["1" * 900, "first", "2", "second"]
 
@@ -192,9 +211,13 @@ async def test_stop_gives_waiting_messages_back() -> None:
     chat = new_chat(client)
     client.enqueue("x" * 100)
     await chat.send("1", ASK)
-    await chat.send("2", ASK)
+    await chat.send("2", ASK, "second")
+    await chat.send("3", ASK, "third")
     await until(lambda: client.calls)
-    assert await chat.stop() == ("2",)
+    assert chat.take_back("second") == ("2",)
+    assert chat.take_back("second") == ()
+    assert chat.take_back("") == ()
+    assert await chat.stop() == ("3",)
     assert not chat.running
 
 
@@ -261,7 +284,8 @@ async def test_editing_a_reply_keeps_what_follows_and_is_what_the_model_sees() -
     assert "A:ANSWERU:2A:bU:3" in client.calls[2].text
 
 
-async def test_undo_gives_the_text_back() -> None:
+async def test_undo_gives_the_text_back_and_redo_the_turn() -> None:
+    """What was taken back was gone for good."""
     client = FakeClient()
     chat = new_chat(client)
     await say(chat, "1")
@@ -270,6 +294,16 @@ async def test_undo_gives_the_text_back() -> None:
     assert texts(chat.view) == ["1", "ok"]
     assert await chat.undo() == "1"
     assert await chat.undo() == ""
+    await chat.redo()
+    await chat.redo()
+    assert texts(chat.view) == ["1", "ok", "2", "ok"]
+    assert not chat.view.can_redo
+    with pytest.raises(ChatError):
+        await chat.redo()
+    await chat.undo()
+    view = await say(chat, "another 2")  # there is nothing to bring back now: it is a version
+    assert not view.can_redo
+    assert (view.entries[2].version, view.entries[2].versions) == (1, 2)
 
 
 async def test_continue_goes_on_from_the_same_tokens() -> None:
@@ -376,11 +410,11 @@ async def test_restored_conversation_goes_on() -> None:
     client = FakeClient()
     chat = new_chat(client)
     data = [{"role": "user", "text": "1"}, {"role": "assistant", "text": "a\tb"}]
-    chat.restore(Conversation.from_data(data))
+    chat.restore(from_data({"messages": data}))
     await say(chat, "2")
     assert client.calls[0].text == "U:1A:a\tbU:2A:"
     with pytest.raises(ValueError, match="Message 1"):
-        Conversation.from_data([{"role": "root", "text": "x"}])
+        from_data({"messages": [{"role": "root", "text": "x"}]})
 
 
 async def test_what_waits_survives_an_error_and_a_retry() -> None:

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from chat.models.embedded.plan import pause_before_restart, split_blocks, thread
 from chat.models.embedded.swarm import EmbeddedSnapshot, EmbeddedSwarm
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, SwarmSettings
+from farmesh import nursery
 from farmesh.core import Span
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
 from tests.support.gguf import write
@@ -97,12 +100,11 @@ def test_pauses_grow_and_stay_bounded() -> None:
     assert pauses[-1] == plan.LONGEST_PAUSE
 
 
-def test_threads_are_shared_out() -> None:
-    """Bug prevented: two nodes with two threads each fight over two cores."""
-    assert threads_per_node(0, nodes=2, cores=2) == 1
-    assert threads_per_node(0, nodes=2, cores=16) == 8
-    assert threads_per_node(0, nodes=8, cores=2) == 1
-    assert threads_per_node(3, nodes=2, cores=2) == 3
+def test_threads_of_a_node() -> None:
+    """Bug prevented: a chat, which one node after the other computes, gets half of the cores."""
+    assert threads_per_node(0, cores=2) == 2
+    assert threads_per_node(0, cores=16) == 16
+    assert threads_per_node(3, cores=2) == 3
     assert plan.usable_cores() >= 1
 
 
@@ -361,7 +363,8 @@ def test_children_notice_when_the_app_is_killed(tmp_path: Path) -> None:
 async def test_a_killed_node_is_healed_and_the_next_message_works(
     model: ModelEntry, tmp_path: Path
 ) -> None:
-    """Bug prevented: after a node's crash the page is there and every message fails."""
+    """Bugs prevented: after a node's crash the page is there and every message fails; without the
+    process that nodes are forked from none comes back; a forked one outlives its swarm."""
     from farmesh import ClientConfig, FarMeshClient, InferenceSession, SamplingParams
     from farmesh.events import TokenGenerated
 
@@ -370,7 +373,9 @@ async def test_a_killed_node_is_healed_and_the_next_message_works(
         events = [event async for event in session.generate(token_ids, sampling)]
         return [event.token_id for event in events if isinstance(event, TokenGenerated)]
 
-    async with EmbeddedSwarm(SwarmSettings(state_dir=tmp_path), model) as swarm:
+    await asyncio.to_thread(nursery.open_nursery)
+    settings = SwarmSettings(state_dir=tmp_path)
+    async with EmbeddedSwarm(settings, model, forked=nursery.POSSIBLE) as swarm:
         config = ClientConfig(
             checkpoint=model.checkpoint_path, initial_peers=await swarm.addresses()
         )
@@ -384,3 +389,14 @@ async def test_a_killed_node_is_healed_and_the_next_message_works(
             async with client.session() as fresh:
                 assert after == await reply(fresh, [*prompt, 50, 51])
             assert len(after) == 12
+
+            server = cast(Any, forkserver)._forkserver
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+            os.kill(snapshot.children[2].pid, signal.SIGKILL)
+            whole = await comes_to(
+                swarm, lambda s: s.children[2].restarts == 1 and s.is_up, seconds=150
+            )
+            assert whole.children[1].restarts == 1, "it lives on without the nursery"
+            async with client.session() as fresh:
+                assert after == await reply(fresh, [*prompt, 50, 51])
+    wait_until(lambda: not any(alive(child.pid) for child in whole.children))

@@ -225,6 +225,8 @@ LARGE = ModelEntry(
         ({}, {"dtype": "bfloat16"}, 19.5),
         ({"dtype": "float32"}, {"dtype": "bfloat16"}, 37.6),
         ({"quantize": "nf4"}, {}, 6.9),
+        ({"quantize": "int4"}, {}, 7.8),
+        ({"quantize": "none"}, {"quantize": "int8"}, 37.6),
         ({"device": "cuda"}, {}, None),
         ({}, {"mode": "join"}, None),
         ({"parameters": None}, {}, None),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from html import unescape
+
 import pytest
 
 from chat.conversation import controls
@@ -15,6 +18,7 @@ from chat.page.markup import typed
 from chat.words import explain
 from farmesh.core import NodeInfo, NodeState, Span, SwarmSnapshot
 from farmesh.errors import ContextOverflow, HopLost, InvalidSampling, MissingBlocks
+from farmesh.events import TokenGenerated, WaitingForBlocks
 from farmesh.params import SamplingParams
 from tests.support.fakes import FakeClient, ready_backend
 
@@ -27,6 +31,9 @@ def view(**changes: object) -> ChatView:
         "entries": (),
         "live": None,
         "queued": (),
+        "queued_ids": (),
+        "sent": (),
+        "can_redo": False,
         "notice": None,
         "status": "",
         "used": 0,
@@ -43,7 +50,7 @@ def test_everything_that_people_and_nodes_write_is_escaped() -> None:
     drawn = [
         block_map(SwarmSnapshot("x", 4, (node,)), join=EVIL),
         paint.notice(view(notice=Notice(EVIL))),
-        paint.queued(view(queued=(EVIL,))),
+        paint.queued(view(queued=(EVIL,), queued_ids=(EVIL,))),
         paint.status(view(status=EVIL)),
     ]
     for html in drawn:
@@ -117,6 +124,32 @@ def test_headline_names_what_is_wrong() -> None:
     assert headline(backend) == Headline("node-1 is being started again", Tone.WAIT)
 
 
+def test_headline_believes_a_reply_more_than_old_records() -> None:
+    """'Nobody serves blocks 4 to 7' stood beside a reply that had just been made."""
+    now = [60.0]
+    backend = ready_backend(FakeClient(), clock=lambda: now[0])
+    now[0] = 120.0
+    backend.heard(TokenGenerated(1, 0, 0))
+    assert headline(backend) == Headline("Ready", Tone.GOOD)
+    backend.heard(WaitingForBlocks(Span(0, 4), 59.0))
+    assert headline(backend) == Headline("Nobody serves Fake", Tone.BAD)
+    backend.heard(TokenGenerated(1, 0, 0))
+    now[0] += 20.0
+    assert headline(backend).tone is Tone.BAD
+
+
+def test_preset_is_named_only_while_the_controls_have_its_values() -> None:
+    """'Model's own' stood over values that a person had changed."""
+    own = SamplingParams(temperature=0.3, max_new_tokens=160)
+    values = controls.preset_values("Balanced", own, {})
+    assert values is not None
+    assert controls.has_values_of("Balanced", values, own, {})
+    assert not controls.has_values_of(controls.OWN_PRESET, values, own, {})
+    assert not controls.has_values_of("Balanced", values | {"top_k": 5}, own, {})
+    assert controls.has_values_of("Mine", values, own, {"Mine": values})
+    assert controls.has_values_of("Min", values, own, {}), "a name that is being typed"
+
+
 def test_meter_warns_at_eighty_percent_and_tells_who_left() -> None:
     assert "near" not in paint.meter(view(used=79))
     assert "Only 20 tokens left" in paint.meter(view(used=80))
@@ -126,8 +159,8 @@ def test_meter_warns_at_eighty_percent_and_tells_who_left() -> None:
 def test_reasoning_is_folded_and_its_place_is_known() -> None:
     text = "<think>why\n\tso</think>\n\nBecause."
     entries = (Entry(4, Message("user", "<think>x")), Entry(9, Message("assistant", text)))
-    values, owners = paint.messages(entries)
-    assert owners == [4, 9, 9]
+    values = paint.messages(entries)
+    assert paint.owners(entries) == [4, 9, 9]
     assert [v["content"][0]["text"] for v in values] == [typed("<think>x"), "why\n\tso", "Because."]
     assert values[1]["metadata"]["status"] == "done"
     assert next(iter(paint.parts_of("<think>half"))).open
@@ -138,10 +171,23 @@ def test_text_without_reasoning_is_not_touched() -> None:
         assert "".join(part.text for part in paint.parts_of(text)) == text
 
 
-def test_versions_are_offered_in_both_directions() -> None:
-    reply = Entry(2, Message("assistant", "x", cut=True), version=1, versions=3)
-    labels = [o["label"] for o in paint.options((Entry(1, Message("user", "q")), reply))]
-    assert labels == ["‹ reply 2 of 3", "reply 2 of 3 ›", "Continue"]
+def test_facts_name_every_message_with_versions() -> None:
+    """Pagers stood at the last turn alone: nothing led back to what was edited before it."""
+    entries = (
+        Entry(1, Message("user", "q"), version=0, versions=2),
+        Entry(2, Message("assistant", "<think>x</think>y")),
+        Entry(5, Message("user", "r")),
+        Entry(6, Message("assistant", "z", cut=True), version=1, versions=3),
+    )
+    drawn = unescape(paint.facts(view(entries=entries, sent=("a",), can_redo=True)))
+    known = json.loads(drawn.partition('data-facts="')[2].partition('"></i>')[0])
+    assert known == {
+        "nodes": [1, 2, 2, 5, 6],
+        "sent": ["a"],
+        "redo": True,
+        "versions": {"1": [1, 2], "6": [2, 3]},
+        "cut": True,
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from farmesh.client.sampling import SamplingRow, choose_tokens, token_logprobs, uniform
+from farmesh.client.sampling import SamplingRow, _few, choose_tokens, token_logprobs, uniform
 from farmesh.errors import InvalidSampling
 from farmesh.params import SamplingParams
 
@@ -193,6 +193,22 @@ def test_the_choices_are_those_of_transformers_filters(chosen: dict[str, Any], s
         before = float(edges[token - 1]) if token else 0.0
         assert before - 1e-6 <= number <= float(edges[token]) + 1e-6
         assert scores[token] > -torch.inf
+
+
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("spread", [0.01, 1.0, 6.0])
+@pytest.mark.parametrize("more", [{}, {"top_k": 300}, {"min_p": 0.2}, {"temperature": 0.2}])
+def test_the_nucleus_of_a_large_vocabulary(
+    top_p: float, spread: float, more: dict[str, Any]
+) -> None:
+    """Prevents a nucleus that ends where the search for it was first cut off."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(3000, generator=generator) * spread
+    scores = transformers_filter(SamplingParams(top_p=top_p, **more), [], logits)
+    kept = _few(logits / more.get("temperature", 1.0), SamplingParams(top_p=top_p, **more))[0]
+    wanted = (scores > -torch.inf).nonzero()[:, 0]
+    # Sums of thousands of float32 numbers: the last of many tokens may be in or out.
+    assert len(set(kept.tolist()) ^ set(wanted.tolist())) <= len(wanted) * 1e-3
 
 
 def test_the_random_numbers_depend_on_seed_and_index_alone() -> None:

@@ -65,6 +65,16 @@ async def test_a_new_epoch_drops_what_is_older_wherever_it_waits() -> None:
         await asyncio.wait_for(session.next_step(patience=5.0), 60.0)
 
 
+async def test_a_question_outlives_a_new_epoch() -> None:
+    """Prevents a healthy node's ban: its client, back with a new stream, asked whether the session
+    is there, and a push of the new epoch, which came just then, swept the question away."""
+    session = session_at(5)
+    session.put(step("old", 5, epoch=1))
+    session.put(step("are you there", None))
+    session.put(step("new", 5, epoch=2))
+    assert [await taken(session), await taken(session)] == ["are you there", "new"]
+
+
 async def test_a_gap_that_nobody_fills_ends_with_a_sentence() -> None:
     """Prevents a session that waits for ever for a step that was lost."""
     session = session_at(5)
