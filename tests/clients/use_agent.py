@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 from pydantic_ai import Agent, RunContext, ToolOutput
 from pydantic_ai.capabilities import PrepareOutputTools
+from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.tools import ToolDefinition
@@ -64,7 +65,8 @@ def main(base: str, model: str) -> None:
         return f"{city}: 2.8 million"
 
     result = agent.run_sync("Report on the capital of Italy.")
-    told = {"called": called, "city": result.output.city, "requests": result.usage.requests}
+    replies = sum(isinstance(message, ModelResponse) for message in result.all_messages())
+    told = {"called": called, "city": result.output.city, "requests": replies}
     print(json.dumps(told))
 
 
