@@ -237,7 +237,7 @@ def test_chats_have_addresses_pins_and_excerpts(tab: Tab) -> None:
 
 
 def test_settings_say_what_they_are(tab: Tab) -> None:
-    """A preset's name stood over other values, and a number out of range was a traceback."""
+    """A preset's name stood over other values, and a number that was cleared was 0."""
     tab.tune()
     temperature = tab.page.locator("#fm-temperature input[type=number]")
     changed = tab.page.locator("#fm-preset-changed")
@@ -250,8 +250,3 @@ def test_settings_say_what_they_are(tab: Tab) -> None:
     temperature.fill("")
     temperature.blur()
     expect(temperature).to_have_value(str(float(own)))
-    temperature.fill("500")
-    tab.taken()
-    tab.send("Hello")
-    expect(tab.page.locator(".fm-notice")).to_contain_text("Temperature must be between 0 and 100")
-    expect(tab.box).to_have_value("Hello")
