@@ -85,6 +85,7 @@ class Stem:
         tied = not checkpoint.has(f"{anatomy.lm_head}.weight")
         rows = pack(embeddings, f"{anatomy.embeddings}.weight")
         outputs = rows if tied else pack(lm_head, f"{anatomy.lm_head}.weight")
+        self.packed = outputs is not None  # the head
         absent = [f"{anatomy.embeddings}."] if rows is not None else []
         absent += [f"{anatomy.lm_head}."] if tied or outputs is not None else []
         checkpoint.load_outside(model, without=tuple(absent))
@@ -99,6 +100,9 @@ class Stem:
         own = _OwnForward(model, anatomy.blocks, self.hidden_size)
         self._embed = _embedding(own, embeddings, vocabulary)
         self._logits = _heading(own, lm_head, self.hidden_size, checkpoint.config)
+
+    def __repr__(self) -> str:
+        return f"<Stem {'PACKED' if self.packed else 'FLOAT32'} {self.hidden_size} wide>"
 
     @torch.inference_mode()
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:

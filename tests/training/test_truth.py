@@ -182,7 +182,7 @@ def test_facts_are_those_of_the_app() -> None:
 PAGE_WORDS = {
     "chat/page/layout.py": ("Longest reply", "Stop at", "System prompt", "New chat",
                    "Save", "Forget", "Stop"),
-    "chat/page/paint.py": ("Continue",),
+    "chat/page/assets/actions.js": ("Continue",),
     "chat/page/templates/header.html": ("Dark or light",),
     "chat/conversation/controls.py": ("Precise", "Balanced", "Lively", "Neutral", "Model's own"),
     "chat/page/assets/chat_list.js": ("Temporary", "Import", "Export Markdown", "Export JSON",

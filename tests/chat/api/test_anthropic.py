@@ -124,7 +124,7 @@ async def test_tokens_are_counted_as_they_will_be_used(api: Api, client: FakeCli
         ({"temperature": 5}, 400, "invalid_request_error"),
         ({"tools": [{"name": "<b>", "input_schema": {}}]}, 400, "invalid_request_error"),
         ({"tool_choice": {"type": "any"}}, 400, "invalid_request_error"),
-        ({"messages": [{"role": "user", "content": "x" * 5_000_000}]}, 413, "request_too_large"),
+        ({"messages": [{"role": "user", "content": "x" * 9_000_000}]}, 413, "request_too_large"),
     ],
     ids=lambda value: str(value)[:50] if isinstance(value, dict) else "",
 )  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 
 from farmesh.checkpoint.reader import Checkpoint
-from farmesh.client.stem import PackedHead, Stem
+from farmesh.client.stem import Stem
 from tests.support.families import CONFIGS, random_model
 from tests.support.gguf import write_gguf
 
@@ -29,7 +29,7 @@ def test_both_ends(quantize: str, made: tuple[Path, Any]) -> None:
     cannot be had any more."""
     path, model = made
     stem = Stem(Checkpoint(path), quantize=quantize)
-    assert isinstance(stem.lm_head, PackedHead) == (quantize != "none")
+    assert stem.packed == (quantize != "none")
     ids = [3, 319, 0, 3]
     with torch.no_grad():
         assert torch.equal(stem.embed(ids)[0], model.get_input_embeddings()(torch.tensor(ids)))
@@ -45,8 +45,8 @@ def test_floats_stay_unless_told(tmp_path: Path) -> None:
     """Bug prevented: the head of a checkpoint in floating point is rounded unasked."""
     model = random_model(CONFIGS["llama-3"]())
     model.save_pretrained(tmp_path)
-    assert not isinstance(Stem(Checkpoint(tmp_path)).lm_head, PackedHead)
+    assert not Stem(Checkpoint(tmp_path)).packed
     packed = Stem(Checkpoint(tmp_path), quantize="int8")
-    assert isinstance(packed.lm_head, PackedHead)
+    assert packed.packed
     held, wanted = packed.embed(range(320))[0], model.get_input_embeddings().weight.detach()
     assert 0 < (held - wanted).norm() < 0.01 * wanted.norm()
