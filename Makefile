@@ -13,8 +13,8 @@ CLIENTS := .venv-clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
 # The tests that need nothing but requirements-dev.txt, a Chromium and, for a real model, the package
 # index (as in pyproject.toml).
-USUAL := not interop and not netns and not machines and not containers and not clients and not space and not (real and slow)
-FAST := not swarm and not browser and not slow and not real and $(USUAL)
+USUAL := not interop and not netns and not machines and not containers and not clients and not space and not slow
+FAST := not swarm and not browser and not real and $(USUAL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -32,7 +32,7 @@ node: $(RUN_STAMP)  ## serve blocks to a swarm; ARGS="CHECKPOINT --peers ADDRESS
 	@exec $(PY) -m farmesh serve $(ARGS)
 
 .PHONY: test
-test: $(DEV_STAMP)  ## every test, real processes and a real browser included
+test: $(DEV_STAMP)  ## all tests but the slow ones, real processes and a real browser included
 	@scripts/install_chromium.sh
 ifeq ($(ARGS),)
 	@# What a browser does wants the machine to itself; all else shares the cores, a file's tests in order.
@@ -47,6 +47,10 @@ endif
 .PHONY: check
 check: lint  ## what to run before a commit: lint, and the tests that take seconds
 	$(PY) -m pytest -q -m "$(FAST)" $(ARGS)
+
+.PHONY: slow
+slow: $(DEV_STAMP)  ## what make test has a sample of, or what seldom changes: all model types, training (minutes)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m slow -n 2 $(ARGS)
 
 .PHONY: real
 real: $(DEV_STAMP)  ## the tests with a real chat model, those to its last token too (minutes)

@@ -15,7 +15,13 @@ from tests.support.trials import random_model, tiny_config
 pytestmark = [pytest.mark.swarm, pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("model_type", ["gpt_oss", "deepseek_v3", "qwen3_5"])
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        "qwen3_5",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt_oss", "deepseek_v3")),
+    ],
+)
 async def test_a_type_through_processes(model_type: str, tmp_path: Path) -> None:
     """Bug prevented: a type is right inside one process, and its nodes announce, load or rewind
     something else than what their clients ask for. (qwen3_5 sees, and keeps recurrent states.)"""

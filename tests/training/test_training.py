@@ -116,6 +116,7 @@ def test_learning_rate_rises_stays_and_falls() -> None:
     assert 0 < learning_rate(plan, 149) < 0.05
 
 
+@pytest.mark.slow
 def test_a_run_can_be_resumed(tmp_path: Path) -> None:
     tokenizer = get_tokenizer(GUIDE, seed=1)
     plan = Plan(steps=2, more=(), tokens=256)
@@ -125,6 +126,7 @@ def test_a_run_can_be_resumed(tmp_path: Path) -> None:
     assert (again.step, again.losses) == (2, run.losses)
 
 
+@pytest.mark.slow
 def test_a_run_may_be_lengthened_until_its_rate_falls(tmp_path: Path) -> None:
     """A resumed run that took another course than a fresh one could not be made again."""
     tokenizer = get_tokenizer(GUIDE, seed=1)
@@ -137,6 +139,7 @@ def test_a_run_may_be_lengthened_until_its_rate_falls(tmp_path: Path) -> None:
         Run(tmp_path, tokenizer, replace(longer, seed=8), "cpu")
 
 
+@pytest.mark.slow
 def test_one_command_makes_all_files_from_nothing_and_again_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +196,7 @@ def test_there_are_enough_cases() -> None:
     assert len(load_cases()) >= 300
 
 
+@pytest.mark.slow
 def test_the_weights_are_the_mean_of_the_last_two_cycles(tmp_path: Path) -> None:
     """Those of one end alone would be another model than the card's, and a worse one."""
     tokenizer, name = load_tokenizer(GUIDE), "model.layers.3.mlp.up_proj.weight"

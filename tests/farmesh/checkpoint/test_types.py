@@ -15,7 +15,7 @@ from farmesh.errors import UnsupportedModel
 from tests.support import trials
 
 # Those whose trials run with every test: the families that people ask for, each with something
-# that others do not have. All others run with the slow ones.
+# that others do not have. All others run with make slow.
 NAMED = (
     *("qwen2_moe", "qwen3_moe", "gpt_oss", "deepseek_v2", "deepseek_v3", "glm4_moe"),
     *("glm4_moe_lite", "minimax_m2", "llama4_text", "gemma", "gemma4_text", "glm", "glm4"),
