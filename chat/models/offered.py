@@ -16,7 +16,7 @@ from farmesh.hub.gguf_names import model_name
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60.0  # between two looks; nodes say every few minutes what they serve
-AGAIN_SECONDS = 5.0  # after one that failed
+AGAIN_SECONDS = 5.0  # after one that failed, or found a swarm that has only begun
 
 
 class Lookout(Protocol):
@@ -54,7 +54,8 @@ class Offered:
         while True:
             try:
                 self._seen = await client.look_for(wanted)
-                pause = LOOK_SECONDS
+                served = any(seen.is_complete for seen in self._seen.values())
+                pause = LOOK_SECONDS if served else AGAIN_SECONDS
             except SwarmUnreachable as error:
                 log.info("%s", error)
                 pause = AGAIN_SECONDS

