@@ -26,7 +26,7 @@ def real_app(real_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "context = 2048\nsampling = { max_new_tokens = 48, temperature = 0.0 }\n"
     )
     settings.write_text(f'[models]\ncatalogue = "{catalogue}"\ndefault = "real"\n')
-    running = start_app(folder, "--config", str(settings))
+    running = start_app(folder, "--config", str(settings), FARMESH_CHAT_MODELS_DEFAULT="real")
     wait_ready(running)
     yield running
     running.process.send_signal(signal.SIGTERM)
