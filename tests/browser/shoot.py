@@ -23,7 +23,8 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.support.browser import CHROMIUM_FLAGS, App, Tab, start_app, wait_ready
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-QUESTIONS = ("Write a haiku about the sea", "What is the capital of France?")
+QUESTIONS = ("What is the capital of France?", "Write a haiku about the sea")
+STORY_LENGTH = 400  # characters that are shown after the node was killed
 STORY = "Tell me a story about a lighthouse keeper and a whale."
 WIDE, NARROW = (1280, 800), (390, 780)
 # name: size, dark
@@ -179,12 +180,13 @@ def film(tab: Tab) -> None:
     shoot(8)
     ask(QUESTIONS[0], 1)
     tab.send(STORY)
-    tab.wait_growing(30)
+    told = len(tab.wait_growing(30)) + STORY_LENGTH
     os.kill(tab.app.nodes()[-1], signal.SIGKILL)
-    while tab.page.locator("#fm-history .bot-row").count() < 2:
+    while tab.stop_button.is_visible() and len(tab.live) < told:
         shoot()
         tab.page.wait_for_timeout(FRAME)
     shoot(16)
+    tab.stop_button.click()
     width, height = frames[0].size
     colours = Image.new("RGB", (width, 4 * height))  # of the whole film, the waiting's too
     for place in range(4):
