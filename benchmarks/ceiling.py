@@ -30,6 +30,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is import
 import uvloop
 
 from benchmarks.machine import OthersLoad, describe, own_cpu
+from benchmarks.processes import ask
 from benchmarks.swarm import joined, new_chats, processes
 from farmesh import FarMeshClient, Span
 from farmesh.checkpoint.reader import Checkpoint
@@ -164,15 +165,8 @@ class NodeLlama:
 
     def times(self, prompts: Sequence[list[int]], count: int) -> list[list[float]]:
         """When each token of each chat was there, seconds from the request."""
-        process = self._process
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("node has no pipes")
-        process.stdin.write(json.dumps({"prompts": prompts, "count": count}) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("node-llama-cpp ended")
-        found: list[list[float]] = json.loads(line)
+        request = {"prompts": prompts, "count": count}
+        found: list[list[float]] = ask(self._process, request)
         return found
 
 

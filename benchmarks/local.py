@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import ask
+
 THREADS = 2
 
 
@@ -62,15 +64,10 @@ class Local:
 
     def generate(self, prompts: list[list[int]], new_tokens: int) -> LocalRun:
         """Greedy continuation of prompts of equal length. Blocks: nothing else shall run."""
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
+        if self._process is None:
             raise RuntimeError("the local worker was not started")
-        process.stdin.write(json.dumps({"prompts": prompts, "new_tokens": new_tokens}) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("the local worker ended")
-        return LocalRun(**json.loads(line))
+        request = {"prompts": prompts, "new_tokens": new_tokens}
+        return LocalRun(**ask(self._process, request))
 
 
 def _work(checkpoint: str) -> None:

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+
+def ask(worker: subprocess.Popen[str], request: Mapping[str, Any]) -> Any:
+    """A line of JSON to a worker, and the line that it answers. Blocks.
+
+    Raises: RuntimeError: it has ended, or was started without pipes.
+    """
+    if worker.stdin is None or worker.stdout is None:
+        raise RuntimeError("the worker has no pipes")
+    worker.stdin.write(json.dumps(request) + "\n")
+    worker.stdin.flush()
+    line = worker.stdout.readline()
+    if not line:
+        raise RuntimeError("the worker ended")
+    return json.loads(line)
 
 
 def process_tree(root: int) -> Iterator[int]:

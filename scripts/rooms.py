@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("farmesh.grammars",),
     ("farmesh.hivemind", "farmesh.config", "farmesh.params"),
     ("farmesh.text", "farmesh.errors", "farmesh.events"),
-    ("farmesh.constants", "farmesh.core", "farmesh.lean", "farmesh.tokens"),
+    ("farmesh.constants", "farmesh.core", "farmesh.cores", "farmesh.lean", "farmesh.tokens"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 PURE = (  # values and decisions: no I/O, no clock

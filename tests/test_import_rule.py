@@ -16,7 +16,7 @@ from scripts.rooms import FLOOR_OF, GRAPH, MODULES, PACKAGES, PURE, imports, mod
 
 # What an application may import of the engine; the rest are its internals.
 PUBLIC = {
-    *(f"farmesh.{name}" for name in ("config", "constants", "core", "errors", "events")),
+    *(f"farmesh.{name}" for name in ("config", "constants", "core", "cores", "errors", "events")),
     *(f"farmesh.{name}" for name in ("hub", "lean", "nursery", "params", "text", "tokens")),
 }
 

@@ -15,11 +15,13 @@ import torch
 
 from farmesh.checkpoint.linear import TallLinear, packed_linear
 from farmesh.checkpoint.reader import Checkpoint
+from farmesh.cores import usable_cores
 from farmesh.errors import UnsupportedModel
-from farmesh.kernels.compiling import kernels, usable_cores
+from farmesh.kernels.compiling import kernels
 from farmesh.kernels.groups import can_be_grouped, grouped
 from farmesh.kernels.matrix import PackedMatrix, Workspace
 
+_ROUNDING = ("int8", "int4")  # ask for few bits; others (auto, and nf4 of nodes) take what is there
 _MOST_THREADS = 4  # of a packed head: memory gives no more
 _MAX_COPIED = 2**23  # elements of a tied weight that may be kept twice: as rows, and packed
 _PROBES = 6  # rows with which a short cut is compared with the model's own forward
@@ -289,7 +291,7 @@ def _packed(checkpoint: Checkpoint, quantize: str, module: Any, name: str) -> Pa
     plain = type(module) in (torch.nn.Embedding, torch.nn.Linear)
     if not plain or getattr(module, "bias", None) is not None or quantize == "none":
         return None
-    if quantize == "auto" and not checkpoint.stored_bytes(name):
+    if quantize not in _ROUNDING and not checkpoint.stored_bytes(name):
         return None
     outs, ins = module.weight.shape
     library = kernels() if can_be_grouped(ins) else None

@@ -35,12 +35,6 @@ _FLAGS = (
 _COMPILE_SECONDS = 120.0  # it takes two
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 class CannotCompile(Exception):
     """Why there is no library here; a whole sentence."""
 

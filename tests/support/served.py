@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,18 @@ async def served(app: Any, **options: Any) -> AsyncIterator[str]:
         finally:
             running.should_exit = True
             await task
+
+
+def named_events(answer: httpx.Response) -> list[dict[str, Any]]:
+    """A stream's events; each is named as its type says."""
+    found = []
+    for part in answer.text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in part.splitlines() if ": " in line)
+        if "event" in lines:
+            data = json.loads(lines["data"])
+            assert data["type"] == lines["event"]
+            found.append(data)
+    return found
 
 
 @dataclass

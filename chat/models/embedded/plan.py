@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from itertools import pairwise
-from pathlib import Path
 
 from farmesh.core import Span
 
@@ -33,16 +30,6 @@ def threads_per_node(wanted: int, cores: int) -> int:
     A node measures what more than one thread is good for before it uses them.
     """
     return wanted or cores
-
-
-def usable_cores() -> int:
-    """Cores that this process may use, a container's CPU limit included."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # no cgroup, or no limit ("max")
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-        cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
 
 
 def is_loopback(address: str) -> bool:

@@ -18,12 +18,13 @@ from pathlib import Path
 
 from chat.models.embedded.blocks import ask_hub, check_folder
 from chat.models.embedded.child import Child, ChildState, ChildStatus, Command
-from chat.models.embedded.plan import is_loopback, split_blocks, threads_per_node, usable_cores
+from chat.models.embedded.plan import is_loopback, split_blocks, threads_per_node
 from chat.models.embedded.process import log_of
 from chat.models.embedded.state import claim_slot
 from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import SwarmSettings
 from farmesh.core import Span
+from farmesh.cores import usable_cores
 from farmesh.errors import ConfigError, SwarmUnreachable
 from farmesh.hub.source import is_remote
 

@@ -11,7 +11,7 @@ import pytest
 from farmesh.core import Span
 from farmesh.errors import MissingBlocks
 from tests.support.fakes import FakeClient
-from tests.support.served import Api
+from tests.support.served import Api, named_events
 
 MESSAGES = "/v1/messages"
 ADD = {"name": "add", "description": "adds", "input_schema": {"type": "object", "properties": {}}}
@@ -20,18 +20,6 @@ ADD = {"name": "add", "description": "adds", "input_schema": {"type": "object", 
 def body(text: str = "hello", **fields: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": text}]
     return {"model": "guide", "max_tokens": 400, "messages": messages, **fields}
-
-
-def events(answer: httpx.Response) -> list[dict[str, Any]]:
-    """The stream's events; each is named as its type says."""
-    found = []
-    for part in answer.text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in part.splitlines() if ": " in line)
-        if "event" in lines:
-            data = json.loads(lines["data"])
-            assert data["type"] == lines["event"]
-            found.append(data)
-    return found
 
 
 def refusal(answer: httpx.Response) -> dict[str, str]:
@@ -65,7 +53,7 @@ async def test_the_events_of_a_stream(api: Api, client: FakeClient) -> None:
     """Anthropic's package accumulates by these events; one out of place raises in it."""
     api.store.backend._engine.tokenizer.chat_template = "{#- <think></think> -#}"  # type: ignore[union-attr]
     client.enqueue('<think>hm</think>{"name": "add", "arguments": {"a": 1}}', "ok")
-    found = events(await api.post(MESSAGES, body(stream=True, tools=[ADD])))
+    found = named_events(await api.post(MESSAGES, body(stream=True, tools=[ADD])))
     kinds = [event["type"] for event in found]
     assert kinds[:2] == ["message_start", "ping"]
     assert kinds[-2:] == ["message_delta", "message_stop"]
@@ -77,7 +65,7 @@ async def test_the_events_of_a_stream(api: Api, client: FakeClient) -> None:
     assert json.loads("".join(delta.get("partial_json", "") for delta in deltas)) == {"a": 1}
     assert found[-2]["delta"]["stop_reason"] == "tool_use"
     assert found[-2]["usage"]["output_tokens"] > 20
-    found = events(await api.post(MESSAGES, body(stream=True)))
+    found = named_events(await api.post(MESSAGES, body(stream=True)))
     text = [e["delta"]["text"] for e in found if e["type"] == "content_block_delta"]
     assert "".join(text) == "ok"
 

@@ -14,7 +14,7 @@ from farmesh.core import Span
 from farmesh.errors import MissingBlocks
 from tests.chat.api.test_openai import refusal
 from tests.support.fakes import FakeClient
-from tests.support.served import Api, RealApi
+from tests.support.served import Api, RealApi, named_events
 
 PATH = "/v1/responses"
 ADD = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}
@@ -27,14 +27,8 @@ async def respond(api: Api, asked: Any = "hello", **fields: Any) -> dict[str, An
 
 
 def events(answer: httpx.Response) -> list[dict[str, Any]]:
-    """The stream's events: named as their type says, numbered without a gap."""
-    found = []
-    for part in answer.text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in part.splitlines() if ": " in line)
-        if "event" in lines:
-            data = json.loads(lines["data"])
-            assert data["type"] == lines["event"]
-            found.append(data)
+    """The stream's events, numbered without a gap."""
+    found = named_events(answer)
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
     return found
 

@@ -30,6 +30,7 @@ from chat.settings.catalogue import ModelEntry
 from chat.settings.schema import PROJECT, SwarmSettings
 from farmesh import nursery
 from farmesh.core import Span
+from farmesh.cores import usable_cores
 from farmesh.errors import CheckpointError, ConfigError, SwarmUnreachable
 from tests.support.gguf import write
 from tests.support.hub import Hub
@@ -105,7 +106,7 @@ def test_threads_of_a_node() -> None:
     assert threads_per_node(0, cores=2) == 2
     assert threads_per_node(0, cores=16) == 16
     assert threads_per_node(3, cores=2) == 3
-    assert plan.usable_cores() >= 1
+    assert usable_cores() >= 1
 
 
 def test_an_end_is_told_in_one_sentence() -> None:
