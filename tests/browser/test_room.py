@@ -63,6 +63,19 @@ def test_composer_stays_on_the_screen(small: Tab, size: tuple[int, int]) -> None
     small.until(lambda: inside_of(small, small.page.locator("#fm-composer")), 20)
 
 
+def test_stop_and_send_both_fit_in_the_composer_of_a_phone(small: Tab) -> None:
+    """Bug prevented: while a reply is written, Send lies across the composer's edge."""
+    small.page.set_viewport_size({"width": 390, "height": 780})
+    small.page.evaluate("document.documentElement.classList.add('fm-sending')")
+    expect(small.stop_button).to_be_visible()
+    box = small.page.locator("#fm-composer").bounding_box()
+    buttons = [part.bounding_box() for part in small.page.locator("#fm-composer button").all()]
+    small.page.evaluate("document.documentElement.classList.remove('fm-sending')")
+    assert box is not None
+    right = box["x"] + box["width"]
+    assert all(part["x"] + part["width"] <= right for part in buttons if part)
+
+
 def test_wide_table_scrolls_and_breaks_no_word(small: Tab) -> None:
     small.page.set_viewport_size({"width": 390, "height": 780})
     small.send("A table")
